@@ -1,0 +1,2 @@
+/** The library's public door. */
+export * from "./src/bytes/bytes.ts";

@@ -1,0 +1,42 @@
+/** Message numbers (RFC 4250 §4.1 and the extensions that this library speaks). */
+export const Msg = {
+  DISCONNECT: 1,
+  IGNORE: 2,
+  UNIMPLEMENTED: 3,
+  DEBUG: 4,
+  SERVICE_REQUEST: 5,
+  SERVICE_ACCEPT: 6,
+  /** RFC 8308 */
+  EXT_INFO: 7,
+  KEXINIT: 20,
+  NEWKEYS: 21,
+  /** 30–49 belong to the key exchange method; all of ours use these two. */
+  KEX_ECDH_INIT: 30,
+  KEX_ECDH_REPLY: 31,
+  USERAUTH_REQUEST: 50,
+  USERAUTH_FAILURE: 51,
+  USERAUTH_SUCCESS: 52,
+  USERAUTH_BANNER: 53,
+  /** 60–79 belong to the authentication method. */
+  USERAUTH_PK_OK: 60,
+  USERAUTH_PASSWD_CHANGEREQ: 60,
+  USERAUTH_INFO_REQUEST: 60,
+  USERAUTH_INFO_RESPONSE: 61,
+  GLOBAL_REQUEST: 80,
+  REQUEST_SUCCESS: 81,
+  REQUEST_FAILURE: 82,
+  CHANNEL_OPEN: 90,
+  CHANNEL_OPEN_CONFIRMATION: 91,
+  CHANNEL_OPEN_FAILURE: 92,
+  CHANNEL_WINDOW_ADJUST: 93,
+  CHANNEL_DATA: 94,
+  CHANNEL_EXTENDED_DATA: 95,
+  CHANNEL_EOF: 96,
+  CHANNEL_CLOSE: 97,
+  CHANNEL_REQUEST: 98,
+  CHANNEL_SUCCESS: 99,
+  CHANNEL_FAILURE: 100,
+  /** OpenSSH PROTOCOL §1.8, announced by `ping@openssh.com`. */
+  PING: 192,
+  PONG: 193,
+} as const;
