@@ -51,16 +51,44 @@ export interface TerminalSize {
 export interface TerminalChild {
   readonly pid: number;
   readonly input: PipeWriter;
-  /** Ends when the child's side is closed by the last process that held it. */
+  /**
+   * Ends when the last process that held the child's side closed it; after the child's own end, also when the
+   * terminal has been silent for a moment (a background process may hold it for ever).
+   */
   readonly output: PipeReader;
   readonly status: Promise<ExitStatus>;
   resize(size: TerminalSize): void;
+  /** As {@link Child.kill}. */
   kill(signal: string): void;
+  /** Hangs up: the terminal goes away, and its processes get SIGHUP from the kernel. Idempotent. */
+  close(): void;
+}
+
+/** The pseudo-terminal that a child is to get. */
+export interface Terminal extends TerminalSize {
+  /** Value of `TERM`. */
+  readonly term: string;
+  /** Terminal modes to set before the command runs: opcode to value, as RFC 4254 §8 numbers them. */
+  readonly modes?: ReadonlyMap<number, number>;
+  /** Name of an environment variable that receives the terminal's device, as `SSH_TTY` does. */
+  readonly deviceVariable?: string;
+}
+
+/** Why a process could not be started. */
+export class SpawnError extends Error {
+  override readonly name = "SpawnError";
+  constructor(
+    readonly code: "not-found" | "denied" | "failed",
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
 }
 
 export interface Processes {
-  /** @throws {Error} when the file cannot be executed */
+  /** @throws {SpawnError} when the file cannot be executed */
   spawn(command: Command): Promise<Child>;
-  /** @param term value of `TERM` */
-  spawnOnTerminal(command: Command, terminal: TerminalSize & { term: string }): Promise<TerminalChild>;
+  /** @throws {SpawnError} when the file cannot be executed or there are no pseudo-terminals */
+  spawnOnTerminal(command: Command, terminal: Terminal): Promise<TerminalChild>;
 }
