@@ -4,7 +4,9 @@
  * Two providers implement this: the system's OpenSSL by FFI, and a portable one on `node:crypto`. Asymmetric
  * cryptography is WebCrypto's (`crypto.subtle`), which every runtime has.
  *
- * Contexts hold keys and, in one provider, memory outside the garbage-collected heap: `free` each exactly once.
+ * Everything takes a whole packet and lengths instead of views of its parts: a view costs as much as the tag of a
+ * small packet. Objects hold keys and, in one provider, memory outside the garbage-collected heap: `free` each
+ * exactly once. Use after `free`, and a second `free`, throw `TypeError`; lengths that cannot be throw `RangeError`.
  */
 import type { Bytes } from "../bytes/bytes.ts";
 
@@ -15,45 +17,73 @@ export interface CryptoProvider {
   readonly name: string;
   /** Digest of the concatenated `parts`. */
   hash(name: HashName, ...parts: Bytes[]): Bytes;
-  /** HMAC under `key` of any length. */
+  /** HMAC under `key` of one byte or more. */
   hmac(hash: HashName, key: Bytes): Hmac;
-  /** ChaCha20 with a 32-byte key. */
-  chacha20(key: Bytes): ChaCha20;
-  /** Writes the 16-byte Poly1305 tag (RFC 8439 §2.5) of `data` under the 32-byte one-time `key` into `tag`. */
-  poly1305(key: Bytes, data: Bytes, tag: Bytes): void;
+  /** ChaCha20 and Poly1305 as OpenSSH combines them (PROTOCOL.chacha20poly1305), under its 64-byte key. */
+  chachaPoly(key: Bytes): ChachaPoly;
   /** AES-GCM with a 16- or 32-byte key, 12-byte nonces, 16-byte tags. */
   aesGcm(key: Bytes): AesGcm;
-  /** AES-CTR with a 16-, 24- or 32-byte key; the counter block starts at `iv` and runs on over all calls. */
+  /** AES-CTR with a 16-, 24- or 32-byte key; the counter block starts at `iv` (16 bytes) and runs on over all calls. */
   aesCtr(key: Bytes, iv: Bytes): AesCtr;
 }
 
 export interface Hmac {
-  /** Length of a full tag in bytes. */
+  /** Length of a tag in bytes. */
   readonly length: number;
-  /** Writes the full tag of the concatenated `parts` into the start of `tag`. */
-  sign(tag: Bytes, ...parts: Bytes[]): void;
-  free(): void;
-}
-
-export interface ChaCha20 {
   /**
-   * XORs the key stream into `data`, in place.
-   * @param iv 16 bytes: block counter (little-endian), then nonce, split as the construction wishes
+   * Writes the tag of `uint32 sequence ‖ packet[0, end)` into the start of `tag`.
+   * @param tag {@link length} bytes or more
    */
-  xor(iv: Bytes, data: Bytes): void;
+  sign(sequence: number, packet: Bytes, end: number, tag: Bytes): void;
   free(): void;
 }
 
+/**
+ * A packet is `uint32 length ‖ content ‖ 16 bytes of tag`. The key's first half encrypts the content and makes the
+ * one-time Poly1305 keys, its second half encrypts the length; the nonce is the sequence number.
+ */
+export interface ChachaPoly {
+  /** Encrypts length and content in place, writes the tag at the end. */
+  seal(sequence: number, packet: Bytes): void;
+  /** The length in the first four bytes of `head`, which stay as they are. Nothing is authenticated yet. */
+  length(sequence: number, head: Bytes): number;
+  /**
+   * Checks the tag and only then decrypts the content in place; the first four bytes are garbage afterwards.
+   * @returns false, and `packet` as it was, when the tag is wrong
+   */
+  open(sequence: number, packet: Bytes): boolean;
+  free(): void;
+}
+
+/** A packet is `aadLength` bytes that are authenticated only ‖ content ‖ 16 bytes of tag. */
 export interface AesGcm {
-  /** Encrypts `data` in place, writes the tag of `aad` and `data`. */
-  seal(nonce: Bytes, aad: Bytes, data: Bytes, tag: Bytes): void;
-  /** Checks the tag and decrypts `data` in place. When it answers false, `data` must not be used. */
-  open(nonce: Bytes, aad: Bytes, data: Bytes, tag: Bytes): boolean;
+  /** Encrypts the content in place, writes the tag at the end. */
+  seal(nonce: Bytes, aadLength: number, packet: Bytes): void;
+  /** Checks the tag and decrypts the content in place. When it answers false the content must not be used. */
+  open(nonce: Bytes, aadLength: number, packet: Bytes): boolean;
   free(): void;
 }
 
 export interface AesCtr {
-  /** XORs the next `data.length` bytes of key stream into `data`, in place. */
-  xor(data: Bytes): void;
+  /** XORs the next `end - start` bytes of key stream into `data[start, end)`, in place. */
+  xor(data: Bytes, start: number, end: number): void;
   free(): void;
+}
+
+/** Bytes of tag of both AEAD constructions. */
+export const AEAD_TAG_LENGTH = 16;
+
+/** Throws `RangeError` unless `actual` is one of `allowed`. For providers: a wrong length must never reach C. */
+export function requireLength(what: string, actual: number, ...allowed: number[]): void {
+  if (!allowed.includes(actual)) {
+    throw new RangeError(`${what} has ${actual} bytes, not ${allowed.join(" or ")}`);
+  }
+}
+
+/** Throws `RangeError` unless `least <= actual` and both are whole numbers. For providers, as above. */
+export function requireAtLeast(what: string, actual: number, least: number): void {
+  // `>>> 0` also refuses fractions, negative numbers and NaN.
+  if (least >>> 0 !== least || !(actual >= least)) {
+    throw new RangeError(`${what} has ${actual} bytes, less than ${least}`);
+  }
 }
