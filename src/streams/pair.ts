@@ -1,47 +1,22 @@
 /** Two ends of a connection in memory. */
 import type { Bytes } from "../bytes/bytes.ts";
 import { type PlainDuplex, PlainDuplexBase } from "./duplex.ts";
+import { Inbox } from "./inbox.ts";
 
 /** What a pipe in memory holds before its writer waits, in bytes. */
 const PIPE_CAPACITY = 64 * 1024;
 
 /** One direction: a bounded buffer between a writer and a reader. */
 class Pipe {
-  #queue: Bytes[] = [];
-  #held = 0;
+  readonly inbox = new Inbox(() => this.#wakeWriter?.());
   #ended = false;
   #broken?: { reason: unknown };
-  #wakeReader?: () => void;
   #wakeWriter?: () => void;
 
-  async read(into: Bytes): Promise<number | null> {
-    while (this.#held === 0) {
-      if (this.#broken) throw this.#broken.reason;
-      if (this.#ended) return null;
-      await new Promise<void>((resolve) => this.#wakeReader = resolve);
-    }
-    let count = 0;
-    while (count < into.length && this.#queue.length > 0) {
-      const first = this.#queue[0];
-      const part = first.subarray(0, into.length - count);
-      into.set(part, count);
-      count += part.length;
-      if (part.length === first.length) this.#queue.shift();
-      else this.#queue[0] = first.subarray(part.length);
-    }
-    this.#held -= count;
-    this.#wakeWriter?.();
-    return count;
-  }
-
   async write(from: Bytes): Promise<void> {
-    if (this.#ended) throw new Error("write after the end of the stream");
-    if (from.length > 0 && !this.#broken) {
-      this.#queue.push(from.slice());
-      this.#held += from.length;
-      this.#wakeReader?.();
-    }
-    while (this.#held >= PIPE_CAPACITY && !this.#broken) {
+    if (this.#ended) throw new TypeError("write after the end of the stream");
+    this.inbox.deliver(from);
+    while (this.inbox.length >= PIPE_CAPACITY && !this.#broken) {
       await new Promise<void>((resolve) => this.#wakeWriter = resolve);
     }
     if (this.#broken) throw this.#broken.reason;
@@ -49,14 +24,12 @@ class Pipe {
 
   end(): void {
     this.#ended = true;
-    this.#wakeReader?.();
+    this.inbox.end();
   }
 
   break(reason: unknown): void {
     this.#broken ??= { reason };
-    this.#queue = [];
-    this.#held = 0;
-    this.#wakeReader?.();
+    this.inbox.fail(reason);
     this.#wakeWriter?.();
   }
 }
@@ -72,7 +45,7 @@ class PipeEnd extends PlainDuplexBase {
   }
 
   read(into: Bytes): Promise<number | null> {
-    return this.#incoming.read(into);
+    return this.#incoming.inbox.read(into);
   }
 
   write(from: Bytes): Promise<void> {

@@ -1,0 +1,46 @@
+/** Bounds of the packet layer, and why they are what they are. */
+
+/** packet_length of any packet; OpenSSH's own limit (PACKET_MAX_SIZE). */
+export const MAX_PACKET_LENGTH = 256 * 1024;
+
+/** packet_length before authentication: RFC 4253 §6.1 demands 35000; a stranger gets no more memory than needed. */
+export const MAX_PACKET_LENGTH_BEFORE_AUTH = 64 * 1024;
+
+/** Receive and send buffers of a connection that says little. */
+export const IDLE_BUFFER_SIZE = 4 * 1024;
+
+/** Receive buffer of a busy connection: several packets in one system call. Holds one packet of any size. */
+export const BUSY_BUFFER_SIZE = 512 * 1024;
+
+/** Bytes of sealed packets waiting for the connection before channel data must wait. */
+export const SEND_HIGH_WATER = 256 * 1024;
+
+/**
+ * Bytes waiting before this side also stops reading: only answers to a peer that asks and never reads get here,
+ * channel data stops at {@link SEND_HIGH_WATER}.
+ */
+export const SEND_LIMIT = 2 * 1024 * 1024;
+
+/** Bytes of messages held back during a key exchange before the connection is given up (CVE-2025-22869). */
+export const MAX_HELD_DURING_KEX = 1024 * 1024;
+
+/** How long a key exchange may take from KEXINIT to the peer's NEWKEYS. */
+export const KEX_DEADLINE_MS = 60_000;
+
+/** Bytes in either direction after which keys are renewed (RFC 4253 §9). */
+export const REKEY_BYTES = 1024 * 1024 * 1024;
+
+/** Time after which keys are renewed (RFC 4253 §9). */
+export const REKEY_MS = 3600_000;
+
+/** Packets in either direction after which keys are renewed: well before the 32-bit sequence wraps (RFC 4344 §3.1). */
+export const REKEY_PACKETS = 2 ** 31;
+
+/** Bytes of an identification line with CR LF (RFC 4253 §4.2). */
+export const MAX_IDENTIFICATION_LINE = 255;
+
+/** Bytes of the lines that a server may send before its identification. */
+export const MAX_PREAMBLE = 8 * 1024;
+
+/** How long a connection that ends may take to send its last packets. */
+export const LINGER_MS = 1000;

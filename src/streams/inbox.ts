@@ -1,0 +1,71 @@
+/** Where bytes are delivered as they come and read when somebody wants them. */
+import type { Bytes } from "../bytes/bytes.ts";
+import { ByteQueue } from "./byte_queue.ts";
+
+/**
+ * The receiving end of a stream. What is delivered while a read waits goes straight into that read's buffer, and
+ * everything delivered in one turn ends up in one read: one copy, few wake-ups.
+ */
+export class Inbox {
+  readonly #queue = new ByteQueue();
+  readonly #onRead: (bytes: number) => void;
+  #into?: Bytes;
+  #filled = 0;
+  #wake?: () => void;
+  #ended = false;
+  #failed?: { reason: unknown };
+
+  /** @param onRead told how many bytes each read took: the time to grant the sender more */
+  constructor(onRead: (bytes: number) => void) {
+    this.#onRead = onRead;
+  }
+
+  /** Bytes delivered and not yet read. */
+  get length(): number {
+    return this.#queue.length + this.#filled;
+  }
+
+  /** Takes in `bytes` (copied). Dropped after {@link end} and {@link fail}. */
+  deliver(bytes: Bytes): void {
+    if (this.#ended || this.#failed) return;
+    if (this.#into && this.#queue.length === 0) {
+      const part = bytes.subarray(0, this.#into.length - this.#filled);
+      this.#into.set(part, this.#filled);
+      this.#filled += part.length;
+      bytes = bytes.subarray(part.length);
+    }
+    if (bytes.length > 0) this.#queue.push(bytes);
+    this.#wake?.();
+  }
+
+  /** Nothing more will be delivered; what was can still be read. */
+  end(): void {
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  /** Reads reject from now on; what was delivered is dropped. */
+  fail(reason: unknown): void {
+    this.#failed ??= { reason };
+    this.#queue.clear();
+    this.#wake?.();
+  }
+
+  /** As {@link PlainDuplex.read}. */
+  async read(into: Bytes): Promise<number | null> {
+    if (this.#into) throw new TypeError("a read is already waiting");
+    let count = this.#queue.shift(into);
+    if (count === 0 && !this.#ended && !this.#failed) {
+      this.#into = into;
+      this.#filled = 0;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+      count = this.#filled;
+      this.#into = this.#wake = undefined;
+      this.#filled = 0;
+    }
+    if (this.#failed) throw this.#failed.reason;
+    if (count === 0) return null;
+    this.#onRead(count);
+    return count;
+  }
+}
