@@ -1,6 +1,6 @@
 /** Bytes that arrived before somebody read them. */
-import type { Bytes } from "../../bytes/bytes.ts";
-import { BufferPool } from "../../bytes/pool.ts";
+import type { Bytes } from "../bytes/bytes.ts";
+import { BufferPool } from "../bytes/pool.ts";
 
 const blocks = new BufferPool(64 * 1024, 64);
 
