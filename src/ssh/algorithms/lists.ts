@@ -1,0 +1,115 @@
+/** Lists of algorithms: what is supported, what is on by default, and how a configuration changes that. */
+import { ciphers } from "./ciphers.ts";
+import { kexMethods } from "./kex.ts";
+import { hostKeyAlgorithms } from "./key_algorithms.ts";
+import { macs } from "./macs.ts";
+
+/** Names by kind, best first. */
+export interface AlgorithmLists {
+  readonly kex: readonly string[];
+  readonly hostKey: readonly string[];
+  readonly cipher: readonly string[];
+  readonly mac: readonly string[];
+  readonly compression: readonly string[];
+}
+
+/** All that this library does, on this runtime. */
+export const supportedAlgorithms: AlgorithmLists = {
+  kex: [...kexMethods.keys()],
+  hostKey: [...hostKeyAlgorithms.keys()],
+  cipher: [...ciphers.keys()],
+  mac: [...macs.keys()],
+  // Compression under attacker-chosen plain text leaks what is beside it, and costs more than it saves.
+  compression: ["none"],
+};
+
+/** Supported, but only on request. */
+const offByDefault: ReadonlySet<string> = new Set([
+  // NIST curves: no reproducible choice of constants; ECDSA also gives the key away when its randomness is poor.
+  "ecdh-sha2-nistp256",
+  "ecdh-sha2-nistp384",
+  "ecdh-sha2-nistp521",
+  "ecdsa-sha2-nistp256",
+  "ecdsa-sha2-nistp384",
+  "ecdsa-sha2-nistp521",
+  "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+  "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+  "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+  // Encrypt-and-MAC: acts on a length before it is authenticated.
+  "hmac-sha2-256",
+  "hmac-sha2-512",
+]);
+
+/** What is offered and accepted unless configured otherwise. */
+export const defaultAlgorithms: AlgorithmLists = {
+  kex: byDefault(supportedAlgorithms.kex),
+  hostKey: byDefault(supportedAlgorithms.hostKey),
+  cipher: byDefault(supportedAlgorithms.cipher),
+  mac: byDefault(supportedAlgorithms.mac),
+  compression: supportedAlgorithms.compression,
+};
+
+function byDefault(names: readonly string[]): readonly string[] {
+  return names.filter((name) => !offByDefault.has(name));
+}
+
+/** A configured list, read. */
+export interface ParsedList {
+  /** The list that results, without duplicates; may be empty. */
+  readonly names: readonly string[];
+  /** Entries that name nothing that is supported: to warn about, or to refuse. */
+  readonly unknown: readonly string[];
+}
+
+/**
+ * Reads a list as `ssh_config` and `sshd_config` have it: names separated by commas, which replace the default; after
+ * `+` they are added at its end, after `^` put at its start, after `-` taken from it. Names may be patterns with `*`
+ * and `?`, and stand for all that is supported and matches.
+ *
+ * ```ts
+ * import { parseAlgorithmList } from "./lists.ts";
+ * parseAlgorithmList("cipher", "^aes128-*").names[0]; // "aes128-gcm@openssh.com"
+ * ```
+ * @param defaults what `+`, `-` and `^` change
+ */
+export function parseAlgorithmList(
+  kind: keyof AlgorithmLists,
+  text: string,
+  defaults: readonly string[] = defaultAlgorithms[kind],
+): ParsedList {
+  const [, prefix, entries] = /^([-+^]?)(.*)$/s.exec(text.trim())!;
+  return parseNames(entries, prefix as Prefix, defaults, supportedAlgorithms[kind]);
+}
+
+type Prefix = "" | "+" | "-" | "^";
+
+/** How each prefix joins the default list and the entries' names. */
+const join: Record<Prefix, (defaults: readonly string[], named: readonly string[]) => string[]> = {
+  "": (_defaults, named) => [...named],
+  "+": (defaults, named) => [...defaults, ...named],
+  "^": (defaults, named) => [...named, ...defaults],
+  "-": (defaults, named) => defaults.filter((name) => !named.includes(name)),
+};
+
+function parseNames(
+  entries: string,
+  prefix: Prefix,
+  defaults: readonly string[],
+  supported: readonly string[],
+): ParsedList {
+  const named: string[] = [];
+  const unknown: string[] = [];
+  for (const entry of entries.split(",").map((name) => name.trim())) {
+    const pattern = toPattern(entry);
+    const matches = supported.filter((name) => pattern.test(name));
+    if (matches.length === 0) unknown.push(entry);
+    named.push(...matches);
+  }
+  return { names: [...new Set(join[prefix](defaults, named))], unknown };
+}
+
+/** Runs of `*` count as one, so that no pattern is slow. */
+function toPattern(entry: string): RegExp {
+  const source = entry.replaceAll(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll(/\*+/g, ".*").replaceAll("?", ".");
+  return new RegExp(`^${source}$`);
+}
