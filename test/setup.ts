@@ -8,7 +8,7 @@ import { cacheFolder, findProgram, NEWEST_SUITE, newestTree, pythonFolder } from
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "openssh-client": ["ssh", "ssh-keygen", "scp", "sftp"],
   "openssh-server": ["sshd"],
-  "dropbear-bin": ["dropbear", "dbclient", "dropbearkey"],
+  "dropbear-bin": ["dropbear", "dbclient", "dropbearconvert"],
   "putty-tools": ["plink", "psftp", "puttygen"],
   "debootstrap": ["debootstrap"],
   "iperf3": ["iperf3"],

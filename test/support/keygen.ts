@@ -86,3 +86,20 @@ export async function makeCertificate(
 export function knownHost(port: number, key: KeyFile, name = "127.0.0.1"): string {
   return `[${name}]:${port} ${key.bare}\n`;
 }
+
+/** The same private key in Dropbear's own format, for `dbclient -i` and `dropbear -r`; returns the new file's path. */
+export async function toDropbear(key: KeyFile): Promise<string> {
+  const path = `${key.path}.dropbear`;
+  await succeed([findProgram("dropbearconvert") ?? "dropbearconvert", "openssh", "dropbear", key.path, path]);
+  return path;
+}
+
+/** The same private key as PuTTY's `.ppk`, for `plink -i`; returns the new file's path. */
+export async function toPutty(key: KeyFile): Promise<string> {
+  const path = `${key.path}.ppk`;
+  const program = findProgram("puttygen") ?? "puttygen";
+  await succeed([program, key.path, "-O", "private", "-o", path], {
+    env: { HOME: path.replace(/\/[^/]*$/, "") },
+  });
+  return path;
+}

@@ -80,7 +80,7 @@ const python = `${pythonFolder}/bin/python3`;
 
 export const openssh = systemPeer("OpenSSH", ["ssh", "sshd", "ssh-keygen", "scp", "sftp"]);
 export const opensshNewest = newestPeer("OpenSSH");
-export const dropbear = systemPeer("Dropbear", ["dropbear", "dbclient", "dropbearkey"]);
+export const dropbear = systemPeer("Dropbear", ["dropbear", "dbclient", "dropbearconvert"]);
 export const dropbearNewest = newestPeer("Dropbear");
 export const putty = systemPeer("PuTTY", ["plink", "psftp", "puttygen"]);
 export const puttyNewest = newestPeer("PuTTY");

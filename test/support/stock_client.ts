@@ -76,7 +76,7 @@ export function jumpConfig(client: ClientOptions): string {
 
 /**
  * `dbclient` reads `~/.ssh/known_hosts` alone: run it with `HOME` set to a folder that has one.
- * It wants a key in Dropbear's format (2022) or OpenSSH's (newer): see {@link dropbearKey}.
+ * Its key is in Dropbear's own format: `toDropbear`.
  */
 export function dbclientLine(
   peer: Peer,

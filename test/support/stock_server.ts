@@ -2,7 +2,7 @@
 import { freePort } from "./tcp.ts";
 import type { Folder } from "./folder.ts";
 import type { KeyFile } from "./keygen.ts";
-import type { Peer } from "./peers.ts";
+import { newestTree, type Peer } from "./peers.ts";
 import { type Running, start, succeed } from "./process.ts";
 import { waitUntil } from "./wait.ts";
 
@@ -62,39 +62,41 @@ export async function startSshd(
 }
 
 /**
- * Starts `dropbear`. Authorised keys go into a home folder that it cannot be told about, so it runs with `-D` where the version
- * has that flag; else keys must be in the user's own `~/.ssh`: use {@link startSshd} for key logins to old versions.
+ * Starts `dropbear`, which looks for authorised keys in the home folder that the password file names, and nowhere else. So it
+ * runs in a mount namespace with a password file of the test's: needs root.
  */
 export async function startDropbear(
   peer: Peer,
   folder: Folder,
   { hostKey, authorized, args = [] }: {
-    /** A key in Dropbear's own format: {@link dropbearKey}. */
+    /** A private key in Dropbear's own format: `toDropbear`. */
     hostKey: string;
     authorized: readonly string[];
     args?: readonly string[];
   },
 ): Promise<StockServer> {
-  Deno.mkdirSync(folder.at("dropbear_home"), { mode: 0o700, recursive: true });
-  folder.write("dropbear_home/authorized_keys", authorized.join("\n") + "\n");
-  const keys = ["-D", folder.at("dropbear_home")];
+  const home = folder.at("dropbear_home");
+  Deno.mkdirSync(`${home}/.ssh`, { mode: 0o700, recursive: true });
+  folder.write("dropbear_home/.ssh/authorized_keys", authorized.join("\n") + "\n");
+  const passwords = folder.write("dropbear_passwd", `${ownUser}:x:0:0::${home}:/bin/sh\n`, 0o644);
+  const covered = `${peer.newest ? newestTree.root : ""}/etc/passwd`;
+  const script = 'mount --bind "$1" "$2" && shift 2 && exec "$@"';
   return await onFreePort(async (port) => {
-    const line = ["-F", "-E", "-r", hostKey, "-p", `127.0.0.1:${port}`, "-P", "", ...keys, ...args];
-    return await listening(start(peer.line("dropbear", ...line)), /Not backgrounding/, port);
+    const line = peer.line(
+      "dropbear",
+      "-F",
+      "-E",
+      "-r",
+      hostKey,
+      "-p",
+      `127.0.0.1:${port}`,
+      "-P",
+      "",
+      ...args,
+    );
+    const process = start(["unshare", "--mount", "sh", "-c", script, "sh", passwords, covered, ...line]);
+    return await listening(process, /Not backgrounding/, port);
   });
-}
-
-/** Makes a key in Dropbear's own format; returns its path and the public line. */
-export async function dropbearKey(
-  peer: Peer,
-  folder: Folder,
-  name: string,
-  type: "ed25519" | "ecdsa" | "rsa" = "ed25519",
-): Promise<{ path: string; line: string; bare: string }> {
-  const path = folder.at(name);
-  const { text } = await succeed(peer.line("dropbearkey", "-t", type, "-f", path));
-  const line = text.split("\n").find((line) => /^(ssh|ecdsa)-/.test(line))!;
-  return { path, line, bare: line.split(" ", 2).join(" ") };
 }
 
 async function onFreePort(attempt: (port: number) => Promise<StockServer>): Promise<StockServer> {

@@ -1,0 +1,100 @@
+/**
+ * Stock clients against stock servers: shows that the tests' tools work and what peers can do among themselves, so that a
+ * failure against our server is ours.
+ */
+import assert from "node:assert/strict";
+import { makeKey } from "../support/keygen.ts";
+import { dropbear, dropbearNewest, openssh, opensshNewest, type Peer, peerTest } from "../support/peers.ts";
+import { run, start, succeed } from "../support/process.ts";
+import { makeSite, type Site } from "../support/site.ts";
+import { startDropbear, startSshd } from "../support/stock_server.ts";
+import { toDropbear } from "../support/keygen.ts";
+import { exchange, freePort, pattern, patternHash, sha256, sinkServer } from "../support/tcp.ts";
+import { waitUntil } from "../support/wait.ts";
+import { CLIENTS, type Server } from "./clients.ts";
+
+/** Starts a server and tells the site's clients whom to expect. */
+async function startServer(peer: Peer, site: Site): Promise<Server & AsyncDisposable> {
+  const hostKey = await makeKey(site.folder, "host");
+  const authorized = [site.key.line];
+  const server = peer === dropbear || peer === dropbearNewest
+    ? await startDropbear(peer, site.folder, { hostKey: await toDropbear(hostKey), authorized })
+    : await startSshd(peer, site.folder, { hostKeys: [hostKey], authorized });
+  site.expect(server.port, hostKey);
+  return {
+    port: server.port,
+    user: server.user,
+    hostKey,
+    [Symbol.asyncDispose]: server[Symbol.asyncDispose],
+  };
+}
+
+/** Standard error without what the newest OpenSSH says of servers whose key exchange a quantum computer breaks. */
+function withoutAdvice(stderr: string): string {
+  return stderr.replaceAll(/^\*\* .*\r?\n/gm, "").trim();
+}
+
+for (const serverPeer of [openssh, opensshNewest, dropbear, dropbearNewest]) {
+  for (const client of CLIENTS) {
+    peerTest(
+      `${client.name} runs a command on ${serverPeer.name}'s server`,
+      [client.peer, serverPeer],
+      async () => {
+        using site = await makeSite();
+        await using server = await startServer(serverPeer, site);
+        const size = 300_000;
+        const input = new Uint8Array([...pattern(size)].flatMap((chunk) => [...chunk]));
+        const { line, env } = client.exec(site, server, "cat; echo apart >&2; exit 7");
+        const { code, stdout, stderr } = await run(line, { env, stdin: input });
+        assert.equal(withoutAdvice(stderr), "apart");
+        assert.equal(sha256(stdout), patternHash(size));
+        assert.equal(code, 7);
+      },
+    );
+  }
+}
+
+for (const client of CLIENTS.filter(({ localForward }) => localForward)) {
+  peerTest(`${client.name} forwards both ways through OpenSSH's server`, [client.peer, openssh], async () => {
+    using site = await makeSite();
+    await using server = await startServer(openssh, site);
+    await using sink = sinkServer();
+    const bytes = new TextEncoder().encode("through the tunnel");
+    const [near, far] = [freePort(), freePort()];
+    const local = client.localForward!(site, server, near, `127.0.0.1:${sink.port}`);
+    const remote = client.remoteForward!(site, server, `127.0.0.1:${far}`, `127.0.0.1:${sink.port}`);
+    await using _local = start(local.line, { env: local.env });
+    await using _remote = start(remote.line, { env: remote.env });
+    for (const port of [near, far]) {
+      const hash = await waitUntil(`a forward on port ${port}`, async () => {
+        try {
+          return new TextDecoder().decode(await exchange(port, bytes));
+        } catch (error) {
+          if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+        }
+      });
+      assert.equal(hash, sha256(bytes));
+    }
+  });
+}
+
+peerTest("a stock client refuses a host key that it does not expect", [openssh], async () => {
+  using site = await makeSite();
+  await using server = await startServer(openssh, site);
+  site.folder.write("known_hosts", "");
+  site.expect(server.port, await makeKey(site.folder, "another"));
+  for (const client of CLIENTS.filter(({ peer }) => !peer.missing)) {
+    const wrong = { ...server, hostKey: await makeKey(site.folder, `wrong for ${client.name}`) };
+    const { line, env } = client.exec(site, wrong, "true");
+    assert.notEqual((await run(line, { env })).code, 0, client.name);
+  }
+});
+
+peerTest("the set-up's tree holds newer peers than the system", [openssh, opensshNewest], async () => {
+  const version = async (peer: Peer) => {
+    const { stderr } = await succeed(peer.line("ssh", "-V"));
+    return Number(/OpenSSH_(\d+\.\d+)/.exec(stderr)![1]);
+  };
+  assert.ok(await version(opensshNewest) >= 10.6);
+  assert.ok(await version(openssh) < await version(opensshNewest));
+});
