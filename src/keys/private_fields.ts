@@ -4,7 +4,7 @@
  */
 import { type Bytes, concat } from "../bytes/bytes.ts";
 import { decodeBase64Url, encodeBase64Url, encodeHex } from "../bytes/encoding.ts";
-import { MalformedError, Reader } from "../bytes/reader.ts";
+import { MalformedError, type Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { KeyType } from "./types.ts";
 
