@@ -1,6 +1,8 @@
 /**
  * The portable crypto provider: `node:crypto`, and Poly1305 from `@noble/ciphers` since no runtime offers it alone.
  * Runs wherever `node:crypto` does.
+ *
+ * Every cipher ends with `final()`, also where it has nothing to say: until then Deno holds its native part.
  */
 import {
   type Cipheriv,
@@ -103,6 +105,7 @@ class NodeChachaPoly implements ChachaPoly {
     const oneTimeKey = stream.update(FIRST_BLOCK);
     packet.set(this.#cryptLength(sequence, packet));
     packet.set(stream.update(packet.subarray(4, end)), 4);
+    stream.final();
     packet.set(poly1305(oneTimeKey, packet.subarray(0, end)), end);
   }
 
@@ -117,9 +120,10 @@ class NodeChachaPoly implements ChachaPoly {
     const stream = this.#stream(sequence);
     const oneTimeKey = stream.update(FIRST_BLOCK);
     const tag = poly1305(oneTimeKey, packet.subarray(0, end));
-    if (!equalConstantTime(tag, packet.subarray(end))) return false;
-    packet.set(stream.update(packet.subarray(4, end)), 4);
-    return true;
+    const genuine = equalConstantTime(tag, packet.subarray(end));
+    if (genuine) packet.set(stream.update(packet.subarray(4, end)), 4);
+    stream.final();
+    return genuine;
   }
 
   free(): void {
@@ -134,7 +138,10 @@ class NodeChachaPoly implements ChachaPoly {
 
   #cryptLength(sequence: number, packet: Bytes) {
     this.#ivView.setUint32(12, sequence);
-    return createCipheriv("chacha20", this.#keys.get().length, this.#iv).update(packet.subarray(0, 4));
+    const stream = createCipheriv("chacha20", this.#keys.get().length, this.#iv);
+    const head = stream.update(packet.subarray(0, 4));
+    stream.final();
+    return head;
   }
 }
 
@@ -207,6 +214,7 @@ class NodeAesCtr implements AesCtr {
   }
 
   free(): void {
+    this.#cipher.get().final();
     this.#cipher.free();
   }
 }

@@ -69,13 +69,18 @@ const functions = {
 
 export type Libcrypto = Deno.DynamicLibrary<typeof functions>["symbols"];
 
+/** By path: one per process is enough. */
+const loaded = new Map<string, Libcrypto>();
+
 /**
- * Loads the library. It stays loaded: contexts in use may outlive every owner of a handle to it.
+ * Loads the library. It stays loaded for the life of the process, since contexts may be in use until then.
  * @param path absolute
  * @throws when it is not there, lacks a function, or permission is denied
  */
 export function loadLibcrypto(path: string): Libcrypto {
-  return Deno.dlopen(path, functions).symbols;
+  let library = loaded.get(path);
+  if (!library) loaded.set(path, library = Deno.dlopen(path, functions).symbols);
+  return library;
 }
 
 /** `OpenSSL 3.0.19`. */
