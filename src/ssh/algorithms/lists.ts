@@ -49,6 +49,15 @@ export const defaultAlgorithms: AlgorithmLists = {
   compression: supportedAlgorithms.compression,
 };
 
+/**
+ * What a client offers unless configured otherwise: also ECDSA host keys, because many a server has no other, and a
+ * client that insists on better reaches nobody.
+ */
+export const defaultClientAlgorithms: AlgorithmLists = {
+  ...defaultAlgorithms,
+  hostKey: supportedAlgorithms.hostKey,
+};
+
 function byDefault(names: readonly string[]): readonly string[] {
   return names.filter((name) => !offByDefault.has(name));
 }

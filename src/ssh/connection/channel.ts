@@ -1,6 +1,6 @@
 /** One channel: its two streams, its windows, its requests and its end (RFC 4254 §5). */
 import type { Bytes } from "../../bytes/bytes.ts";
-import { Reader } from "../../bytes/reader.ts";
+import type { Reader } from "../../bytes/reader.ts";
 import { PlainDuplexBase } from "../../streams/duplex.ts";
 import { Inbox } from "../../streams/inbox.ts";
 import { SshError } from "../error.ts";
@@ -13,7 +13,7 @@ import {
 import { Msg } from "../wire/numbers.ts";
 import { MAX_PENDING_REQUESTS } from "./limits.ts";
 import type { Channel, ChannelRequestHandler } from "./types.ts";
-import { ReceiveWindow, SendWindow } from "./window.ts";
+import { type ReceiveWindow, SendWindow } from "./window.ts";
 
 /** What a channel needs of the connection it lives on. */
 export interface ChannelHost {

@@ -79,7 +79,11 @@ export class MuxConnection implements Connection {
       this.#end(error);
       return error;
     });
-    carrier.attach((payload) => this.#receive(payload));
+  }
+
+  /** Begins to handle what the peer sends. Set handlers before. */
+  start(): void {
+    this.#carrier.attach((payload) => this.#receive(payload));
   }
 
   get sessionId(): Bytes {

@@ -2,23 +2,16 @@
 import { type Bytes, randomBytes } from "../../bytes/bytes.ts";
 import { Reader } from "../../bytes/reader.ts";
 import { Writer } from "../../bytes/writer.ts";
+import type { Proposal } from "../algorithms/negotiation.ts";
 import { Msg } from "../wire/numbers.ts";
 
-/** The ten name-lists in wire order, with the guess flag. */
-export interface KexInit {
-  readonly kex: readonly string[];
-  readonly hostKey: readonly string[];
-  readonly cipherClientToServer: readonly string[];
-  readonly cipherServerToClient: readonly string[];
-  readonly macClientToServer: readonly string[];
-  readonly macServerToClient: readonly string[];
-  readonly compressionClientToServer: readonly string[];
-  readonly compressionServerToClient: readonly string[];
+/** A proposal and the flag that a guessed packet follows. */
+export interface KexInit extends Proposal {
   readonly firstKexPacketFollows: boolean;
 }
 
 /** The message with a fresh cookie. */
-export function encodeKexInit(lists: KexInit): Bytes {
+export function encodeKexInit(lists: Proposal): Bytes {
   return new Writer(1024)
     .byte(Msg.KEXINIT)
     .bytes(randomBytes(16))
@@ -32,7 +25,7 @@ export function encodeKexInit(lists: KexInit): Bytes {
     .nameList(lists.compressionServerToClient)
     .nameList([]) // languages, client to server
     .nameList([]) // languages, server to client
-    .boolean(lists.firstKexPacketFollows)
+    .boolean(false) // firstKexPacketFollows: this side does not guess
     .uint32(0)
     .finish();
 }

@@ -59,9 +59,13 @@ export class PacketStream {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Whether it is the turn of somebody who has just waited. */
   #open(): boolean {
     return !this.#held && this.writer.length < SEND_HIGH_WATER;
+  }
+
+  /** For somebody who waited and then had nothing to send: lets others in. */
+  passTurn(): void {
+    this.#admit();
   }
 
   /** Lets in as many as the room is for; each may send one packet of the usual 32 KiB. */

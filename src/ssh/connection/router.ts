@@ -1,0 +1,36 @@
+/** Several users of one connection, each for its own channel types and global requests. */
+import { ChannelOpenReason } from "../error.ts";
+import type { Connection, GlobalRequest, IncomingChannel } from "./types.ts";
+
+export type ChannelHandler = (incoming: IncomingChannel) => void | Promise<void>;
+export type RequestHandler = (
+  request: GlobalRequest,
+) => boolean | Uint8Array<ArrayBuffer> | Promise<boolean | Uint8Array<ArrayBuffer>>;
+
+/** Calls the handler that was registered for a name. What nobody has registered is refused. */
+export class Router {
+  readonly #channels = new Map<string, ChannelHandler>();
+  readonly #requests = new Map<string, RequestHandler>();
+
+  /** Takes over `connection.onChannel` and `connection.onGlobalRequest`. */
+  constructor(connection: Connection) {
+    connection.onChannel = (incoming) => {
+      const handler = this.#channels.get(incoming.type);
+      if (handler) return handler(incoming);
+      incoming.reject(ChannelOpenReason.unknownChannelType, "unknown channel type");
+    };
+    connection.onGlobalRequest = (request) => this.#requests.get(request.name)?.(request) ?? false;
+  }
+
+  /** @throws {TypeError} when the type has a handler already */
+  onChannel(type: string, handler: ChannelHandler): void {
+    if (this.#channels.has(type)) throw new TypeError(`channel type ${type} has a handler`);
+    this.#channels.set(type, handler);
+  }
+
+  /** @throws {TypeError} when the name has a handler already */
+  onRequest(name: string, handler: RequestHandler): void {
+    if (this.#requests.has(name)) throw new TypeError(`request ${name} has a handler`);
+    this.#requests.set(name, handler);
+  }
+}

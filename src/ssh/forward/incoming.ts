@@ -1,0 +1,141 @@
+/** Connecting and listening for the peer: the granting side of forwarding. Whether to do it is a callback's decision. */
+import { EMPTY } from "../../bytes/bytes.ts";
+import { relay } from "../../streams/relay.ts";
+import type { Duplex } from "../../streams/duplex.ts";
+import type { Channel, Connection, IncomingChannel } from "../connection/types.ts";
+import type { Router } from "../connection/router.ts";
+import { ChannelOpenReason } from "../error.ts";
+import {
+  decodeHostPort,
+  decodePath,
+  decodeTcpChannel,
+  encodeForwardedStreamLocal,
+  encodePort,
+  encodeTcpChannel,
+  type HostPort,
+  type TcpChannel,
+} from "./messages.ts";
+
+/** A refusal of a channel that the peer is told: one of `ChannelOpenReason`, and a sentence. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  constructor(readonly reason: number, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** Listens on the peer's behalf until closed. */
+export interface GrantedListener {
+  /** The real port. */
+  readonly port: number;
+  close(): void | Promise<void>;
+}
+
+/** What a server grants. A missing callback refuses. Throw a {@link Refusal} to say why; anything else is a failure to connect. */
+export interface ForwardPolicy {
+  /** Opens what a `direct-tcpip` channel asks for. */
+  dialTcp?(request: TcpChannel): Promise<Duplex>;
+  /** Opens what a `direct-streamlocal@openssh.com` channel asks for. */
+  dialStreamLocal?(path: string): Promise<Duplex>;
+  /**
+   * Grants a `tcpip-forward` request. Connections that come in go to `deliver`.
+   * @returns undefined to refuse
+   */
+  listenTcp?(address: HostPort, deliver: Deliver): Promise<GrantedListener | undefined>;
+  /** Grants a `streamlocal-forward@openssh.com` request. */
+  listenStreamLocal?(path: string, deliver: Deliver): Promise<GrantedListener | undefined>;
+}
+
+/**
+ * Opens a channel to the peer for a connection that came in, with the address exactly as the peer spelled it.
+ * @throws {ChannelOpenError}
+ */
+export type Deliver = (originator: HostPort, signal?: AbortSignal) => Promise<Channel>;
+
+/** Listeners that one peer may hold. */
+export const MAX_LISTENERS = 256;
+
+/** Serves all forwarding requests of one connection. Listeners are closed with it. */
+export function serveForwarding(connection: Connection, router: Router, policy: ForwardPolicy): void {
+  const listeners = new Map<string, GrantedListener>();
+  const { dialTcp, dialStreamLocal, listenTcp, listenStreamLocal } = policy;
+  if (dialTcp) {
+    router.onChannel("direct-tcpip", (incoming) => {
+      const request = decodeTcpChannel(incoming.data);
+      return connect(incoming, () => dialTcp.call(policy, request));
+    });
+  }
+  if (dialStreamLocal) {
+    router.onChannel("direct-streamlocal@openssh.com", (incoming) => {
+      const path = decodePath(incoming.data);
+      return connect(incoming, () => dialStreamLocal.call(policy, path));
+    });
+  }
+
+  let ended = false;
+  connection.closed.then(() => {
+    ended = true;
+    for (const listener of listeners.values()) listener.close();
+    listeners.clear();
+  });
+  /** Keeps a granted listener under `key`, unless the connection has ended meanwhile. */
+  const keep = (key: string, granted: GrantedListener) => {
+    if (ended) granted.close();
+    else listeners.set(key, granted);
+  };
+  const cancel = async (key: string) => {
+    const listener = listeners.get(key);
+    if (!listener) return false;
+    listeners.delete(key);
+    await listener.close();
+    return true;
+  };
+
+  if (listenTcp) {
+    router.onRequest("tcpip-forward", async ({ data }) => {
+      const asked = decodeHostPort(data);
+      if (listeners.size >= MAX_LISTENERS || listeners.has(tcpKey(asked))) return false;
+      // Which port was chosen is known only afterwards; the first connection cannot come before.
+      let port = asked.port;
+      const deliver: Deliver = (originator, signal) => {
+        const target = { host: asked.host, port };
+        return connection.open("forwarded-tcpip", encodeTcpChannel({ target, originator }), { signal });
+      };
+      const granted = await listenTcp.call(policy, asked, deliver);
+      if (!granted) return false;
+      if (asked.port === 0) port = granted.port;
+      keep(tcpKey({ host: asked.host, port }), granted);
+      return asked.port === 0 ? encodePort(granted.port) : EMPTY;
+    });
+    router.onRequest("cancel-tcpip-forward", ({ data }) => cancel(tcpKey(decodeHostPort(data))));
+  }
+  if (listenStreamLocal) {
+    router.onRequest("streamlocal-forward@openssh.com", async ({ data }) => {
+      const path = decodePath(data);
+      if (listeners.size >= MAX_LISTENERS || listeners.has(path)) return false;
+      const deliver: Deliver = (_originator, signal) =>
+        connection.open("forwarded-streamlocal@openssh.com", encodeForwardedStreamLocal(path), { signal });
+      const granted = await listenStreamLocal.call(policy, path, deliver);
+      if (granted) keep(path, granted);
+      return granted !== undefined;
+    });
+    router.onRequest("cancel-streamlocal-forward@openssh.com", ({ data }) => cancel(decodePath(data)));
+  }
+}
+
+/** Opens what the channel asks for, then joins both. */
+async function connect(incoming: IncomingChannel, dial: () => Promise<Duplex>): Promise<void> {
+  let target: Duplex;
+  try {
+    target = await dial();
+  } catch (error) {
+    const reason = error instanceof Refusal ? error.reason : ChannelOpenReason.connectFailed;
+    const message = error instanceof Refusal ? error.message : "the connection could not be opened";
+    return incoming.reject(reason, message);
+  }
+  relay(incoming.accept(), target);
+}
+
+function tcpKey({ host, port }: HostPort): string {
+  return `${host}:${port}`;
+}
