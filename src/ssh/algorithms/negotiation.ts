@@ -107,5 +107,5 @@ function choose(what: string, client: readonly string[], server: readonly string
 }
 
 function show(names: readonly string[]): string {
-  return names.length === 0 ? "none" : printable(names.join(","));
+  return names.length === 0 ? "nothing" : printable(names.join(","));
 }
