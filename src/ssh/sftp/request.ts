@@ -2,8 +2,8 @@
  * Every request of SFTP version 3 and of the extensions spoken here, as one table: a row names the fields in wire
  * order, and from it come the type {@link Request}, its encoder and its decoder.
  */
-import type { Bytes } from "../../bytes/bytes.ts";
-import { MalformedError, type Reader } from "../../bytes/reader.ts";
+import { type Bytes, decodeTextStrictly } from "../../bytes/bytes.ts";
+import type { Reader } from "../../bytes/reader.ts";
 import type { Writer } from "../../bytes/writer.ts";
 import { FilesError } from "../../platform/files.ts";
 import { type Attributes, readAttributes, writeAttributes } from "./attributes.ts";
@@ -39,11 +39,12 @@ const bytes: Field<Bytes> = {
  */
 const path: Field<string> = {
   read(reader) {
+    const bytes = reader.string();
     try {
-      const text = reader.utf8();
+      const text = decodeTextStrictly(bytes);
       if (!text.includes("\0")) return text;
-    } catch (error) {
-      if (!(error instanceof MalformedError && error.cause)) throw error;
+    } catch {
+      // As with NUL.
     }
     throw new FilesError("invalid", "a name that is not UTF-8 text");
   },
