@@ -5,7 +5,8 @@ import type { AlgorithmLists } from "./algorithms/lists.ts";
 import { MuxConnection } from "./connection/mux.ts";
 import { DisconnectReason, SshError } from "./error.ts";
 import { REKEY_BYTES, REKEY_MS } from "./transport/limits.ts";
-import type { RekeyLimit, Transport, TransportConfig } from "./transport/transport.ts";
+import type { CommonTransportConfig, RekeyLimit } from "./transport/config.ts";
+import type { Transport } from "./transport/transport.ts";
 
 /** What both ends can be told. */
 export interface SshOptions {
@@ -42,7 +43,7 @@ export class SshConnection<A> extends MuxConnection {
 }
 
 /** The part of a transport's configuration that does not depend on the role. */
-export function transportConfig(options: SshOptions, defaults: AlgorithmLists): TransportConfig {
+export function transportConfig(options: SshOptions, defaults: AlgorithmLists): CommonTransportConfig {
   const { crypto, clock = systemClock, algorithms = defaults, software = SOFTWARE, rekey } = options;
   return {
     crypto,

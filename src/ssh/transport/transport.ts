@@ -1,121 +1,56 @@
 /**
- * The transport protocol (RFC 4253) on one connection: identification, key exchange at first and ever again, an
- * allow-list of messages by state, EXT_INFO, ping, disconnect. Above it lie authentication and the connection protocol.
+ * The transport protocol (RFC 4253) on one connection: identification, keys, an allow-list of messages by state,
+ * EXT_INFO, ping, disconnect. Above it lie authentication and the connection protocol.
  */
 import { type Bytes, concat, decodeText, EMPTY, encodeText } from "../../bytes/bytes.ts";
 import { printable } from "../../bytes/printable.ts";
 import { MalformedError, Reader } from "../../bytes/reader.ts";
 import { Writer } from "../../bytes/writer.ts";
-import type { Signer } from "../../keys/types.ts";
-import type { Clock } from "../../platform/clock.ts";
-import type { CryptoProvider } from "../../platform/crypto.ts";
 import type { PlainDuplex } from "../../streams/duplex.ts";
 import { clearOpener, clearSealer } from "../algorithms/clear.ts";
-import type { AlgorithmLists } from "../algorithms/lists.ts";
-import { KexMarker, negotiate, type Negotiated, type Proposal, propose } from "../algorithms/negotiation.ts";
+import type { Negotiated } from "../algorithms/negotiation.ts";
 import { DisconnectReason, SshError } from "../error.ts";
 import { Msg } from "../wire/numbers.ts";
-import { dispositionOf, type PeerExchange, type Phase, type Role } from "./expected.ts";
-import {
-  encodeClientExtInfo,
-  encodeServerExtInfo,
-  type ExtInfo,
-  NO_EXTENSIONS,
-  parseExtInfo,
-} from "./ext_info.ts";
-import type { HostKeyVerifier, ProvenHostKey } from "./host_key.ts";
-import { servableAlgorithms } from "./host_key.ts";
-import { exchangeIdentification, type Identifications } from "./identification.ts";
-import {
-  answerKeyExchange,
-  ClientKeyExchange,
-  type Exchanged,
-  openerFor,
-  sealerFor,
-} from "./key_exchange.ts";
-import { encodeKexInit, type KexInit, parseKexInit } from "./kexinit.ts";
-import * as limit from "./limits.ts";
+import type { TransportConfig } from "./config.ts";
+import { dispositionOf, type Phase } from "./expected.ts";
+import { type ExtInfo, NO_EXTENSIONS, parseExtInfo } from "./ext_info.ts";
+import type { ProvenHostKey } from "./host_key.ts";
+import { exchangeIdentification } from "./identification.ts";
+import { KeyAgreement } from "./key_agreement.ts";
+import { LINGER_MS, MAX_PACKET_LENGTH } from "./limits.ts";
+import { Mailbox } from "./mailbox.ts";
 import { PacketStream } from "./packet_stream.ts";
 
-/** When keys are renewed. */
-export interface RekeyLimit {
-  /** Bytes in either direction. */
-  readonly bytes: number;
-  readonly ms: number;
-}
-
-/** What both sides are told. */
-export interface TransportConfig {
-  readonly crypto: CryptoProvider;
-  readonly clock: Clock;
-  readonly algorithms: AlgorithmLists;
-  /** Identification without line ending: `SSH-2.0-name_1.0`. */
-  readonly identification: string;
-  readonly rekey: RekeyLimit;
-}
-
-export interface ServerTransportConfig extends TransportConfig {
-  readonly role: "server";
-  /** Asked at every key exchange: certificates are renewed while connections live. */
-  hostKeys(): readonly Signer[];
-  /** `server-sig-algs` */
-  readonly signatureAlgorithms: readonly string[];
-}
-
-export interface ClientTransportConfig extends TransportConfig {
-  readonly role: "client";
-  readonly verifyHostKey: HostKeyVerifier;
-}
-
-/** An exchange under way. */
-interface Exchange {
-  /** Payload of our KEXINIT, sent. */
-  readonly ownInit: Bytes;
-  readonly own: Proposal;
-  peer: PeerExchange;
-  negotiated?: Negotiated;
-  peerInit?: Bytes;
-  client?: ClientKeyExchange;
-  /** Skip the next method message: the peer guessed wrong. */
-  skipGuess: boolean;
-  exchanged?: Exchanged;
-  sentNewKeys: boolean;
-  cancelDeadline(): void;
+/** A reason and a sentence for SSH_MSG_DISCONNECT. */
+interface Goodbye {
+  readonly reason: number;
+  readonly description: string;
 }
 
 export class Transport {
+  /** Resolves when the connection has ended, with why: undefined after a clean close. */
   readonly closed: Promise<Error | undefined>;
 
-  readonly #config: ServerTransportConfig | ClientTransportConfig;
-  readonly #role: Role;
+  readonly #config: TransportConfig;
   readonly #stream: PacketStream;
-  #identifications!: Identifications;
   #phase: Phase = "initial";
-  #exchange?: Exchange;
-  #strict = false;
-  #peerWantsExtInfo = false;
-  #sessionId: Bytes = EMPTY;
-  #hostKey: Bytes = EMPTY;
-  #provenHostKey?: ProvenHostKey;
-  #negotiated?: Negotiated;
+  /** Undefined until the peer has identified itself. */
+  #keys?: KeyAgreement;
+  #peerVersion = "";
   #extensions: ExtInfo = NO_EXTENSIONS;
-  #held: Bytes[] = [];
-  #heldBytes = 0;
-  #cancelRekey = () => {};
-  /** Settles the promise of {@link start}. */
-  #started = Promise.withResolvers<void>();
-  /** One message for {@link receive}; reading pauses until it is taken. */
-  #inbox?: { message: Bytes; taken: () => void };
-  #receiver?: { resolve(message: Bytes): void; reject(reason: unknown): void };
-  #attached = Promise.withResolvers<void>();
+  /** Settles {@link start}. */
+  readonly #started = Promise.withResolvers<void>();
+  /** For authentication. */
+  readonly #mailbox = new Mailbox();
+  readonly #attached = Promise.withResolvers<void>();
+  /** For the connection protocol. */
   #handle?: (payload: Bytes) => void;
-  readonly #pings: ((roundTrip: number | undefined) => void)[] = [];
-  #ended?: { error: Error | undefined };
+  readonly #pings: ((answeredAt: number | undefined) => void)[] = [];
+  #ended = false;
   #resolveClosed!: (error: Error | undefined) => void;
 
-  private constructor(duplex: PlainDuplex, config: ServerTransportConfig | ClientTransportConfig) {
+  private constructor(duplex: PlainDuplex, config: TransportConfig) {
     this.#config = config;
-    this.#role = config.role;
     this.#stream = new PacketStream(duplex, clearOpener, clearSealer);
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#started.promise.catch(() => {});
@@ -126,106 +61,103 @@ export class Transport {
    * @param signal ends the attempt, later the whole connection
    * @throws {SshError}
    */
-  static async start(
-    duplex: PlainDuplex,
-    config: ServerTransportConfig | ClientTransportConfig,
-    signal?: AbortSignal,
-  ): Promise<Transport> {
+  static async start(duplex: PlainDuplex, config: TransportConfig, signal?: AbortSignal): Promise<Transport> {
     const transport = new Transport(duplex, config);
     const onAbort = () => transport.#fail(asSshError(signal!.reason));
     signal?.addEventListener("abort", onAbort, { once: true });
     transport.closed.then(() => signal?.removeEventListener("abort", onAbort));
     if (signal?.aborted) onAbort();
-    transport.#run();
+    else transport.#run();
     await transport.#started.promise;
     return transport;
   }
 
+  /** H of the first exchange (RFC 4253 §7.2). */
   get sessionId(): Bytes {
-    return this.#sessionId;
+    return this.#keys!.sessionId;
   }
 
+  /** The server's host key or certificate blob, as the last exchange proved it. */
   get hostKey(): Bytes {
-    return this.#hostKey;
+    return this.#keys!.hostKey;
   }
 
-  /** On the client: the server's key as its callback accepted it. */
+  /** On the client: the server's key as its verifier accepted it. */
   get provenHostKey(): ProvenHostKey | undefined {
-    return this.#provenHostKey;
+    return this.#keys!.provenHostKey;
   }
 
+  /** The peer's identification line. */
   get peerVersion(): string {
-    const { client, server } = this.#identifications;
-    return decodeText(this.#role === "server" ? client : server);
+    return this.#peerVersion;
   }
 
   /** What the last key exchange agreed on. */
   get negotiated(): Negotiated {
-    return this.#negotiated!;
+    return this.#keys!.negotiated!;
   }
 
+  /** `server-sig-algs`, when the server has sent them (RFC 8308 §3.1). */
   get serverSignatureAlgorithms(): readonly string[] | undefined {
     return this.#extensions.serverSignatureAlgorithms;
   }
 
+  /** Whether the server takes `publickey-hostbound-v00@openssh.com`. */
   get publicKeyHostbound(): boolean {
     return this.#extensions.publicKeyHostbound;
   }
 
   // -- for the layers above -------------------------------------------------------------------------------------
 
+  /** Sends one message: `head` followed by `body`, both copied. Nothing happens once the connection has ended. */
   send(head: Bytes, body: Bytes = EMPTY): void {
-    if (this.#ended) return;
-    const exchange = this.#exchange;
-    // RFC 4253 §7.1: between our KEXINIT and our NEWKEYS nothing of the layers above.
-    if (exchange && !exchange.sentNewKeys) return this.#hold(concat(head, body));
+    if (this.#ended || this.#keys!.holdBack(() => concat(head, body))) return;
     this.#stream.send(head, body);
-    if (head[0] === Msg.USERAUTH_SUCCESS && this.#role === "server") this.#authenticated();
-    else this.#rekeyWhenDue();
+    if (this.#phase === "connected") this.#keys!.renewWhenDue();
+    else if (head[0] === Msg.USERAUTH_SUCCESS && this.#config.role === "server") this.#authenticated();
   }
 
+  /** See {@link PacketStream.room}. */
   room(): Promise<void> | undefined {
     return this.#stream.room();
   }
 
+  /** See {@link PacketStream.passTurn}. */
   passTurn(): void {
     this.#stream.passTurn();
   }
 
+  /** The next message of authentication; reading goes on only as they are taken. @throws {SshError} at the end */
   receive(): Promise<Bytes> {
-    if (this.#inbox) {
-      const { message, taken } = this.#inbox;
-      this.#inbox = undefined;
-      taken();
-      return Promise.resolve(message);
-    }
-    if (this.#ended) return Promise.reject(this.#ended.error ?? closedError());
-    return new Promise((resolve, reject) => this.#receiver = { resolve, reject });
+    return this.#mailbox.take();
   }
 
+  /** Hands every message of the connection protocol to `handle`, beginning with those that came already. */
   attach(handle: (payload: Bytes) => void): void {
     this.#handle = handle;
     this.#attached.resolve();
   }
 
   /**
-   * Measures a round trip with SSH2_MSG_PING.
+   * Measures a round trip with SSH2_MSG_PING (OpenSSH PROTOCOL §1.8).
    * @returns milliseconds; undefined when the peer did not announce that it answers, or the connection ended before
    */
-  ping(): Promise<number | undefined> {
-    if (!this.#extensions.ping || this.#ended) return Promise.resolve(undefined);
+  async ping(): Promise<number | undefined> {
+    if (!this.#extensions.ping || this.#ended) return undefined;
     const sentAt = this.#config.clock.monotonic();
-    return new Promise((resolve) => {
-      this.#pings.push((answered) => resolve(answered === undefined ? undefined : answered - sentAt));
+    const answeredAt = await new Promise<number | undefined>((resolve) => {
+      this.#pings.push(resolve);
       this.send(new Writer(8).byte(Msg.PING).string(EMPTY).finish());
     });
+    return answeredAt === undefined ? undefined : answeredAt - sentAt;
   }
 
-  /** Renews the keys now. */
+  /** Renews the keys now. Before authentication is through it does nothing. */
   rekey(): void {
-    if (this.#phase === "connected" && !this.#exchange && !this.#ended) this.#startExchange();
+    if (this.#phase === "connected") this.#keys!.start();
   }
 
+  /** Says why and closes. Idempotent. @param reason one of `DisconnectReason` */
   disconnect(reason: number, description: string): void {
     this.#end(undefined, { reason, description });
   }
@@ -234,13 +166,18 @@ export class Transport {
 
   async #run(): Promise<void> {
     try {
-      const { identification } = this.#config;
-      const peer = await exchangeIdentification(this.#stream, this.#role, identification);
+      const { identification, role } = this.#config;
+      const peer = await exchangeIdentification(this.#stream, role, identification);
+      if (this.#ended) return;
+      this.#peerVersion = decodeText(peer);
       const own = encodeText(identification);
-      this.#identifications = this.#role === "server"
-        ? { client: peer, server: own }
-        : { client: own, server: peer };
-      this.#startExchange();
+      this.#keys = new KeyAgreement(
+        this.#stream,
+        this.#config,
+        role === "server" ? { client: peer, server: own } : { client: own, server: peer },
+        { fail: (error) => this.#fail(error), complete: (first) => first && this.#keyed() },
+      );
+      this.#keys.start();
       await this.#stream.run((payload) => this.#receive(payload));
       this.#end(new SshError("connection-lost", "the peer closed the connection"));
     } catch (error) {
@@ -248,43 +185,45 @@ export class Transport {
     }
   }
 
-  /** Ends because of an error of the peer's or ours; tells the peer why. */
-  #fail(error: SshError): void {
-    const silent = error.code === "connection-lost" || error.code === "disconnected";
-    // A peer that has not identified itself may not even speak SSH: it gets no packet.
-    const known = this.#identifications !== undefined;
-    this.#end(error, silent || !known ? undefined : { reason: error.reason, description: error.message });
+  /** The first keys are in use both ways. */
+  #keyed(): void {
+    this.#phase = "auth";
+    this.#started.resolve();
   }
 
-  #end(error: Error | undefined, goodbye?: { reason: number; description: string }): void {
+  #authenticated(): void {
+    this.#phase = "connected";
+    this.#stream.reader.maxPacketLength = MAX_PACKET_LENGTH;
+  }
+
+  /** Ends because of an error, the peer's or ours, and tells the peer. */
+  #fail(error: SshError): void {
+    const gone = error.code === "connection-lost" || error.code === "disconnected";
+    // A peer that has not identified itself may not even speak SSH: it gets no packet.
+    const goodbye = gone || !this.#keys ? undefined : { reason: error.reason, description: error.message };
+    this.#end(error, goodbye);
+  }
+
+  #end(error: Error | undefined, goodbye?: Goodbye): void {
     if (this.#ended) return;
-    const reason = error ?? closedError();
-    if (goodbye) {
-      this.#stream.send(
-        new Writer().byte(Msg.DISCONNECT).uint32(goodbye.reason).string(goodbye.description).string("")
-          .finish(),
-      );
-    }
-    this.#ended = { error };
-    this.#exchange?.cancelDeadline();
-    this.#cancelRekey();
+    this.#ended = true;
+    if (goodbye) this.#stream.send(encodeDisconnect(goodbye));
+    const reason = error ?? new SshError("closed", "the connection is closed");
+    this.#keys?.end();
     this.#started.reject(reason);
     this.#attached.resolve();
-    this.#receiver?.reject(reason);
-    this.#inbox?.taken();
+    this.#mailbox.close(reason);
     for (const settle of this.#pings.splice(0)) settle(undefined);
     this.#resolveClosed(error);
-    this.#linger(reason, goodbye !== undefined);
+    this.#leave(reason, goodbye !== undefined);
   }
 
-  /** Gives the last packets a moment to leave, then frees everything. */
-  async #linger(reason: unknown, wait: boolean): Promise<void> {
-    if (wait) {
-      let cancel = () => {};
-      const deadline = new Promise<void>((resolve) => {
-        cancel = this.#config.clock.after(limit.LINGER_MS, resolve);
-      });
-      await Promise.race([this.#stream.flushed(), deadline]);
+  /** Frees everything, once the last packets have had a moment to leave. */
+  async #leave(reason: unknown, linger: boolean): Promise<void> {
+    if (linger) {
+      const tooLong = Promise.withResolvers<void>();
+      const cancel = this.#config.clock.after(LINGER_MS, tooLong.resolve);
+      await Promise.race([this.#stream.flushed(), tooLong.promise]);
       cancel();
     }
     this.#stream.break(reason);
@@ -293,9 +232,10 @@ export class Transport {
   // -- receiving ------------------------------------------------------------------------------------------------
 
   #receive(payload: Bytes): void | Promise<void> {
+    if (this.#ended) return;
     const number = payload[0];
-    const peer = this.#exchange?.peer ?? "none";
-    switch (dispositionOf(number, this.#role, this.#phase, peer, this.#strict)) {
+    const { peer, strict } = this.#keys!;
+    switch (dispositionOf(number, this.#config.role, this.#phase, peer, strict)) {
       case "ignore":
         return;
       case "unimplemented":
@@ -305,242 +245,57 @@ export class Transport {
       case "disconnect":
         throw new SshError("protocol", `message ${number} is not allowed here`);
     }
-    if (this.#ended) return;
     if (number >= Msg.GLOBAL_REQUEST && number < Msg.PING) {
-      this.#rekeyWhenDue();
-      // Authentication has succeeded, the layer above may not be there yet.
-      return this.#handle ? this.#handle(payload) : this.#handleWhenAttached(payload);
+      this.#keys!.renewWhenDue();
+      // Authentication has succeeded; the layer above may not be there yet.
+      return this.#handle ? this.#handle(payload) : this.#handleOnceAttached(payload);
     }
-    const handler = Transport.#handlers[number];
-    return handler ? handler(this, payload) : this.#deliver(payload);
+    const receiver = Transport.#receivers[number];
+    return receiver ? receiver(this, payload) : this.#deliver(payload.slice());
   }
 
-  static readonly #handlers: Record<number, (transport: Transport, payload: Bytes) => void | Promise<void>> =
+  static readonly #receivers: Record<number, (transport: Transport, payload: Bytes) => void | Promise<void>> =
     {
       [Msg.DISCONNECT]: (transport, payload) => transport.#peerDisconnects(payload),
       [Msg.UNIMPLEMENTED]: () => {},
       [Msg.EXT_INFO]: (transport, payload) => {
         transport.#extensions = parseExtInfo(payload, transport.#extensions);
       },
-      [Msg.KEXINIT]: (transport, payload) => transport.#peerStartsExchange(payload.slice()),
-      [Msg.KEX_ECDH_INIT]: (transport, payload) => transport.#methodMessage(payload),
-      [Msg.KEX_ECDH_REPLY]: (transport, payload) => transport.#methodMessage(payload),
-      [Msg.NEWKEYS]: (transport) => transport.#peerHasNewKeys(),
+      [Msg.KEXINIT]: (transport, payload) => transport.#keys!.receiveInit(payload.slice()),
+      [Msg.KEX_ECDH_INIT]: (transport, payload) => transport.#keys!.receiveMethod(payload),
+      [Msg.KEX_ECDH_REPLY]: (transport, payload) => transport.#keys!.receiveMethod(payload),
+      [Msg.NEWKEYS]: (transport) => transport.#keys!.receiveNewKeys(),
       [Msg.PING]: (transport, payload) =>
         transport.send(new Writer(payload.length).byte(Msg.PONG).bytes(payload.subarray(1)).finish()),
       [Msg.PONG]: (transport) => transport.#pings.shift()?.(transport.#config.clock.monotonic()),
     };
 
-  async #handleWhenAttached(payload: Bytes): Promise<void> {
+  async #handleOnceAttached(payload: Bytes): Promise<void> {
     await this.#attached.promise;
     this.#handle?.(payload);
   }
 
-  /** A message for {@link receive}. */
-  #deliver(payload: Bytes): void | Promise<void> {
-    const message = payload.slice();
+  /** A message of authentication. */
+  #deliver(message: Bytes): void | Promise<void> {
     if (message[0] === Msg.USERAUTH_SUCCESS) this.#authenticated();
-    if (this.#receiver) {
-      const { resolve } = this.#receiver;
-      this.#receiver = undefined;
-      return resolve(message);
-    }
-    return new Promise((taken) => this.#inbox = { message, taken });
+    return this.#mailbox.put(message);
   }
 
   #peerDisconnects(payload: Bytes): void {
     const reader = new Reader(payload, 1);
     const reason = reader.uint32();
-    const text = printable(reader.text());
+    const text = printable(reader.text()) || "no reason given";
     if (reason === DisconnectReason.byApplication && this.#phase === "connected") return this.#end(undefined);
-    this.#end(
-      new SshError("disconnected", `the peer disconnected: ${text || "no reason given"}`, { reason }),
-    );
-  }
-
-  #authenticated(): void {
-    this.#phase = "connected";
-    this.#stream.reader.maxPacketLength = limit.MAX_PACKET_LENGTH;
-  }
-
-  // -- key exchange ---------------------------------------------------------------------------------------------
-
-  #rekeyWhenDue(): void {
-    const { reader, writer } = this.#stream;
-    const { bytes } = this.#config.rekey;
-    if (
-      reader.openedBytes >= bytes || writer.sealedBytes >= bytes ||
-      reader.openedPackets >= limit.REKEY_PACKETS || writer.sealedPackets >= limit.REKEY_PACKETS
-    ) this.rekey();
-  }
-
-  #startExchange(): void {
-    const { algorithms, clock } = this.#config;
-    const initial = this.#phase === "initial";
-    let own: Proposal;
-    if (this.#config.role === "server") {
-      const hostKey = servableAlgorithms(algorithms.hostKey, this.#config.hostKeys());
-      own = propose(
-        { ...algorithms, hostKey },
-        ...(initial ? [KexMarker.extInfoServer, KexMarker.strictServer] : []),
-      );
-    } else {
-      own = propose(algorithms, ...(initial ? [KexMarker.extInfoClient, KexMarker.strictClient] : []));
-    }
-    const ownInit = encodeKexInit(own);
-    const late = () => this.#fail(new SshError("timeout", "the key exchange took too long"));
-    this.#cancelRekey();
-    this.#exchange = {
-      own,
-      ownInit,
-      peer: "none",
-      skipGuess: false,
-      sentNewKeys: false,
-      cancelDeadline: clock.after(limit.KEX_DEADLINE_MS, late),
-    };
-    this.#stream.hold = true;
-    this.#stream.send(ownInit);
-  }
-
-  async #peerStartsExchange(payload: Bytes): Promise<void> {
-    const peer = parseKexInit(payload);
-    const initial = this.#phase === "initial";
-    if (initial) this.#readMarkers(peer);
-    if (!this.#exchange) this.#startExchange();
-    const exchange = this.#exchange!;
-    const negotiated = this.#role === "server"
-      ? negotiate(peer, exchange.own)
-      : negotiate(exchange.own, peer);
-    exchange.negotiated = negotiated;
-    exchange.peerInit = payload;
-    exchange.skipGuess = peer.firstKexPacketFollows && !negotiated.guessIsRight;
-    exchange.peer = "method";
-    if (this.#role === "client") {
-      exchange.client = new ClientKeyExchange(this.#config.crypto, negotiated, this.#transcript(exchange));
-      this.#stream.send(await exchange.client.start());
-    }
-  }
-
-  #readMarkers(peer: KexInit): void {
-    const server = this.#role === "server";
-    this.#strict = peer.kex.includes(server ? KexMarker.strictClient : KexMarker.strictServer);
-    this.#peerWantsExtInfo = peer.kex.includes(server ? KexMarker.extInfoClient : KexMarker.extInfoServer);
-    // Strict key exchange: nothing at all before KEXINIT (CVE-2023-48795).
-    if (this.#strict && this.#stream.reader.lastSequence !== 0) {
-      throw new SshError("protocol", "a message before KEXINIT under strict key exchange");
-    }
-  }
-
-  #transcript(exchange: Exchange) {
-    const { ownInit, peerInit } = exchange;
-    return {
-      identifications: this.#identifications,
-      clientKexInit: this.#role === "server" ? peerInit! : ownInit,
-      serverKexInit: this.#role === "server" ? ownInit : peerInit!,
-    };
-  }
-
-  /** KEX_ECDH_INIT on the server, KEX_ECDH_REPLY on the client. */
-  async #methodMessage(payload: Bytes): Promise<void> {
-    const exchange = this.#exchange!;
-    if (exchange.skipGuess) {
-      exchange.skipGuess = false;
-      return;
-    }
-    const { crypto } = this.#config;
-    let exchanged: Exchanged;
-    if (this.#config.role === "server") {
-      const signers = this.#config.hostKeys();
-      const answer = await answerKeyExchange(
-        crypto,
-        exchange.negotiated!,
-        this.#transcript(exchange),
-        signers,
-        payload,
-      );
-      this.#stream.send(answer.reply);
-      exchanged = answer;
-    } else {
-      const finished = await exchange.client!.finish(
-        payload,
-        this.#config.verifyHostKey,
-        this.#provenHostKey,
-      );
-      this.#provenHostKey = { ...finished.proven, blob: finished.proven.blob.slice() };
-      exchanged = finished;
-    }
-    if (this.#ended) return;
-    const first = this.#sessionId.length === 0;
-    if (first) this.#sessionId = exchanged.exchangeHash;
-    this.#hostKey = exchanged.hostKey.slice();
-    exchange.exchanged = exchanged;
-    exchange.peer = "newkeys";
-    this.#useNewKeys(exchange, exchanged, first);
-  }
-
-  /** Sends NEWKEYS; from here on our packets have the new protection. */
-  #useNewKeys(exchange: Exchange, exchanged: Exchanged, first: boolean): void {
-    this.#stream.send(new Uint8Array([Msg.NEWKEYS]));
-    const direction = this.#role === "server" ? "serverToClient" : "clientToServer";
-    const sealer = sealerFor(
-      this.#config.crypto,
-      exchanged,
-      this.#sessionId,
-      exchange.negotiated!,
-      direction,
-    );
-    this.#stream.changeSendKeys(sealer, this.#strict);
-    exchange.sentNewKeys = true;
-    if (first && this.#peerWantsExtInfo) {
-      this.#stream.send(
-        this.#config.role === "server"
-          ? encodeServerExtInfo(this.#config.signatureAlgorithms)
-          : encodeClientExtInfo(),
-      );
-    }
-    const held = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
-    for (const message of held) this.send(message);
-    this.#stream.hold = false;
-  }
-
-  #peerHasNewKeys(): void {
-    const exchange = this.#exchange!;
-    const direction = this.#role === "server" ? "clientToServer" : "serverToClient";
-    const opener = openerFor(
-      this.#config.crypto,
-      exchange.exchanged!,
-      this.#sessionId,
-      exchange.negotiated!,
-      direction,
-    );
-    this.#stream.changeReceiveKeys(opener, this.#strict);
-    exchange.cancelDeadline();
-    this.#negotiated = exchange.negotiated;
-    this.#exchange = undefined;
-    const { clock, rekey } = this.#config;
-    this.#cancelRekey = clock.after(rekey.ms, () => this.rekey());
-    if (this.#phase === "initial") {
-      this.#phase = "auth";
-      this.#started.resolve();
-    }
-  }
-
-  #hold(message: Bytes): void {
-    this.#heldBytes += message.length;
-    if (this.#heldBytes > limit.MAX_HELD_DURING_KEX) {
-      return this.#fail(new SshError("limit", "too much to send while the key exchange stalls"));
-    }
-    this.#held.push(message);
+    this.#end(new SshError("disconnected", `the peer disconnected: ${text}`, { reason }));
   }
 }
 
-function closedError(): SshError {
-  return new SshError("closed", "the connection is closed", { reason: DisconnectReason.byApplication });
+/** RFC 4253 §11.1 */
+function encodeDisconnect({ reason, description }: Goodbye): Bytes {
+  return new Writer().byte(Msg.DISCONNECT).uint32(reason).string(description).string("").finish();
 }
 
-/** Errors of the layers below and above as ones with a reason for the peer, who learns nothing of our insides. */
+/** Errors of the layers above and below as ones that have a code and a reason for the peer. */
 function asSshError(error: unknown): SshError {
   if (error instanceof SshError) return error;
   if (error instanceof MalformedError) {
