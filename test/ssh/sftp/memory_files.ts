@@ -27,6 +27,16 @@ export const oneAccount: Accounts = {
   home: (user) => Promise.resolve(user === "alice" ? "/home" : undefined),
 };
 
+/** `path` without `.`, `..` and needless slashes. */
+function normal(path: string): string {
+  const names: string[] = [];
+  for (const name of path.split("/")) {
+    if (name === "..") names.pop();
+    else if (name !== "" && name !== ".") names.push(name);
+  }
+  return `/${names.join("/")}`;
+}
+
 /** Has the directory `/home`. `openHandles` counts handles that are not closed. */
 export class MemoryFiles implements Files {
   readonly nodes = new Map<string, Node>();
@@ -48,7 +58,7 @@ export class MemoryFiles implements Files {
   }
 
   #find(path: string): Node {
-    const node = this.nodes.get(path.replace(/(.)\/+\.?$/, "$1"));
+    const node = this.nodes.get(normal(path));
     if (!node) throw new FilesError("not-found", path);
     return node;
   }
@@ -142,7 +152,7 @@ export class MemoryFiles implements Files {
   // deno-lint-ignore require-await
   async list(path: string): ReturnType<Files["list"]> {
     this.#find(path);
-    const prefix = path.endsWith("/") ? path : `${path}/`;
+    const prefix = `${normal(path)}/`.replace("//", "/");
     const names = [...this.nodes.keys()].filter((p) => p.startsWith(prefix) && p !== "/")
       .map((p) => p.slice(prefix.length)).filter((name) => !name.includes("/"));
     this.openHandles++;
@@ -205,9 +215,8 @@ export class MemoryFiles implements Files {
 
   // deno-lint-ignore require-await
   async realpath(path: string): Promise<string> {
-    const resolved = new URL(`file://${path}`).pathname.replace(/(.)\/$/, "$1");
-    this.#find(resolved);
-    return resolved;
+    this.#find(path);
+    return normal(path);
   }
 
   statFileSystem(): ReturnType<Files["statFileSystem"]> {
