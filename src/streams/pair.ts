@@ -10,6 +10,7 @@ const PIPE_CAPACITY = 64 * 1024;
 class Pipe {
   readonly inbox = new Inbox(() => this.#wakeWriter?.());
   #ended = false;
+  #abandoned = false;
   #broken?: { reason: unknown };
   #wakeWriter?: () => void;
 
@@ -25,6 +26,13 @@ class Pipe {
   end(): void {
     this.#ended = true;
     this.inbox.end();
+  }
+
+  /** The writer has gone: what it wrote before a proper end still arrives, otherwise the pipe breaks. */
+  abandon(reason: unknown): void {
+    if (!this.#ended) return this.break(reason);
+    this.#abandoned = true;
+    this.#wakeWriter?.();
   }
 
   break(reason: unknown): void {
@@ -59,7 +67,7 @@ class PipeEnd extends PlainDuplexBase {
 
   close(reason: unknown = new Error("the connection was closed")): void {
     this.#incoming.break(reason);
-    this.#outgoing.break(reason);
+    this.#outgoing.abandon(reason);
   }
 }
 

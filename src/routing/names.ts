@@ -1,0 +1,101 @@
+/**
+ * Names of nodes: one spelling for each, and what a forward request's address and port mean.
+ *
+ * A name is normalised once, where it enters, and compared as text ever after.
+ */
+import ipaddr from "ipaddr.js";
+
+/** DNS limits (RFC 1035 §2.3.4). */
+const MAX_NAME_LENGTH = 253;
+/** Longest text that is looked at: a name of 253 ASCII characters may be written in more. */
+const MAX_TEXT_LENGTH = 1024;
+
+/** A name that cannot be one, and why, as a sentence for the peer. */
+export class NameError extends Error {
+  override readonly name = "NameError";
+}
+
+const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/**
+ * The one spelling of a DNS name: lower-case, IDNA in ASCII (UTS #46, as URLs do), no trailing dot.
+ *
+ * | in | out |
+ * |---|---|
+ * | `Web.Example.COM.` | `web.example.com` |
+ * | `bücher.example` | `xn--bcher-kva.example` |
+ *
+ * @throws {NameError} for IP addresses in any notation, empty or too long labels, and what a DNS host name may not hold
+ */
+export function normalizeName(text: string): string {
+  if (text.length > MAX_TEXT_LENGTH) throw new NameError("the name is too long");
+  const ascii = toAscii(text).toLowerCase().replace(/\.$/, "");
+  if (ascii.length > MAX_NAME_LENGTH) throw new NameError("the name is too long");
+  const labels = ascii.split(".");
+  if (!labels.every((label) => LABEL.test(label))) {
+    throw new NameError("a name has letters, digits and '-' in labels of 1 to 63, separated by dots");
+  }
+  // What inet_aton reads as an address (127.1, 0x7f.1, 2130706433) ends in a number.
+  if (/^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1)!)) {
+    throw new NameError("this is a number or an IP address, not a name");
+  }
+  return ascii;
+}
+
+/** IDNA by the platform's URL parser, which every web-standard runtime has. */
+function toAscii(text: string): string {
+  // deno-lint-ignore no-control-regex
+  if (/^[\x00-\x7f]*$/.test(text) && !/(^|\.)xn--/i.test(text)) return text;
+  // The parser would take these for parts of a URL, decode them, or drop them silently.
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x20\x7f/\\?#@:%[\]\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]/.test(text)) {
+    throw new NameError("a name has letters, digits and '-' in labels of 1 to 63, separated by dots");
+  }
+  try {
+    return new URL(`http://${text}/`).hostname;
+  } catch {
+    throw new NameError("this is no valid internationalised name");
+  }
+}
+
+/** As {@link normalizeName}, undefined instead of throwing. */
+export function tryNormalizeName(text: string): string | undefined {
+  try {
+    return normalizeName(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The full name under which a node is registered: a name of one label is short for `NAME.DOMAIN`.
+ * @param name normalised
+ * @param domain the gateway's domain, normalised
+ */
+export function fullName(name: string, domain: string): string {
+  return name.includes(".") || name === domain ? name : `${name}.${domain}`;
+}
+
+/** The short alias `NAME` of `NAME.DOMAIN`; undefined for names elsewhere, deeper below, and the domain itself. */
+export function shortName(fullName: string, domain: string): string | undefined {
+  if (!fullName.endsWith(`.${domain}`)) return undefined;
+  const label = fullName.slice(0, -domain.length - 1);
+  return label.includes(".") ? undefined : label;
+}
+
+/**
+ * The IP address that `text` is in plain notation (four decimal parts, or IPv6 with or without brackets), in its usual
+ * spelling; IPv4-mapped ones as IPv4. Undefined for all else, zones and other notations among them.
+ */
+export function ipAddress(text: string): string | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text).toString();
+  const bare = text.replace(/^\[(.*)\]$/, "$1");
+  if (!bare.includes(":") || bare.includes("%") || !ipaddr.IPv6.isValid(bare)) return undefined;
+  return ipaddr.process(bare).toString();
+}
+
+/** Whether an address (as {@link ipAddress} spells it) is loopback, or the "any" of its family. */
+export function isLoopbackOrAny(address: string): boolean {
+  const range = ipaddr.parse(address).range();
+  return range === "loopback" || address === "0.0.0.0" || address === "::";
+}
