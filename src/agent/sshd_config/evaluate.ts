@@ -4,6 +4,7 @@ import type { PartialSettings } from "./keywords.ts";
 import type { LoginContext } from "./match.ts";
 import type { Directive, ParsedSshdConfig } from "./parse.ts";
 import { defaultSettings, type Settings } from "./settings.ts";
+import type { ListenAddress } from "./values.ts";
 
 /** What counts, complete. */
 export interface SshdConfig extends Settings {
@@ -36,29 +37,26 @@ export function evaluate(parsed: ParsedSshdConfig, login?: LoginContext): SshdCo
 
 function collect(directives: readonly Directive[]): PartialSettings {
   const settings: PartialSettings = {};
-  for (const { apply, file, line } of directives) {
-    try {
-      apply(settings);
-    } catch (error) {
-      if (error instanceof TypeError) throw new SshdConfigError({ file, line }, error.message);
-      throw error;
-    }
-  }
+  for (const { apply } of directives) apply(settings);
   return settings;
 }
 
-function listening({ listenAddresses, ports, addressFamily }: Settings): { host: string; port: number }[] {
-  const asked = listenAddresses.length > 0 ? listenAddresses : [{ host: "*" }];
-  const hosts = asked.flatMap(({ host, port }: { host: string; port?: number }) =>
-    (port === undefined ? ports : [port]).flatMap((port) => expand(host).map((host) => ({ host, port })))
-  );
-  return hosts.filter(({ host }) => {
-    const version = host.includes(":") ? "inet6" : /^[\d.]+$/.test(host) ? "inet" : "any";
-    return version === "any" || addressFamily === "any" || version === addressFamily;
-  });
-}
+/** Every address of both families. */
+const EVERYWHERE = ["::", "0.0.0.0"];
 
-/** Every address of both families, as sshd lists them. */
-function expand(host: string): string[] {
-  return host === "*" ? ["::", "0.0.0.0"] : [host];
+/** What the system's resolver, and so sshd, makes of `*`: not what one would think, but less, not more. */
+const STAR = ["127.0.0.1", "::1"];
+
+function listening({ listenAddresses, ports, addressFamily }: Settings): SshdConfig["listen"] {
+  const asked = listenAddresses.length > 0
+    ? listenAddresses
+    : EVERYWHERE.map((host): ListenAddress => ({ host }));
+  const addresses = asked.flatMap(({ host, port }) => {
+    const hosts = host === "*" ? STAR : [host];
+    return (port === undefined ? ports : [port]).flatMap((port) => hosts.map((host) => ({ host, port })));
+  });
+  return addresses.filter(({ host }) => {
+    const family = host.includes(":") ? "inet6" : /^[\d.]+$/.test(host) ? "inet" : addressFamily;
+    return addressFamily === "any" || family === addressFamily;
+  });
 }

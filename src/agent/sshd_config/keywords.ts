@@ -88,13 +88,13 @@ function algorithms(kind: AlgorithmKind) {
   };
 }
 
-/** `Subsystem NAME COMMAND ARGS…`: a name is defined once. */
+/** `Subsystem NAME COMMAND ARGS…`: of each name the first line counts. */
 const subsystem: Keyword = {
   inMatch: true,
   parse({ args: [name, ...line] }) {
     if (line.length === 0) throw new TypeError(`Subsystem ${name} needs a command`);
     return (settings) => {
-      if (settings.subsystems?.has(name)) throw new TypeError(`Subsystem '${name}' is already defined`);
+      if (settings.subsystems?.has(name)) return;
       settings.subsystems = new Map([...settings.subsystems ?? [], [name, joinArguments(line)]]);
     };
   },

@@ -1,6 +1,6 @@
 /** Reads an sshd_config with the files it includes. */
 import { SshdConfigError } from "./error.ts";
-import { aliases, type Apply, keywords, type PartialSettings } from "./keywords.ts";
+import { aliases, type Apply, keywords } from "./keywords.ts";
 import { splitArguments, splitLine } from "./lexer.ts";
 import { type Condition, parseMatch } from "./match.ts";
 import { unsupported } from "./unsupported.ts";
@@ -50,8 +50,6 @@ class Parser {
   readonly warnings: string[] = [];
   readonly #source: ConfigSource;
   readonly #warned = new Set<string>();
-  /** Settings outside of Match, to find what is said twice and must not be. */
-  readonly #global: PartialSettings = {};
 
   constructor(source: ConfigSource) {
     this.#source = source;
@@ -79,9 +77,7 @@ class Parser {
       const fail = (problem: string) => new SshdConfigError(position, problem);
       try {
         const args = splitArguments(line.rest);
-        // Two keywords take their line as it is, with what would otherwise be a comment.
-        if (args.length === 0 && line.rest === "") throw new TypeError(`${line.keyword} needs an argument`);
-        if (args.length === 0) throw new TypeError(`${line.keyword} needs an argument, not a comment`);
+        if (args.length === 0) throw new TypeError(`${line.keyword} needs an argument`);
         const name = line.keyword.toLowerCase();
         if (name === "match") conditions = [...outer, parseMatch(args)];
         else if (name === "include") await this.#include(args, conditions, depth, position);
@@ -122,7 +118,6 @@ class Parser {
       }
       const warn = (sentence: string) => this.warnings.push(`${position.file}:${position.line}: ${sentence}`);
       const apply = keyword.parse(line, warn);
-      if (conditions.length === 0) apply(this.#global);
       this.directives.push({ ...position, conditions, apply });
       return;
     }

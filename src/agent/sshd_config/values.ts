@@ -160,7 +160,7 @@ export type Permitted = "any" | readonly PermittedEndpoint[];
 /** @param portAlone whether `8080` stands for any host at this port */
 export function permitted(portAlone: boolean): Parser<Permitted> {
   return ({ keyword, args }) => {
-    const alone = args.length === 1 ? args[0].toLowerCase() : undefined;
+    const alone = args.length === 1 ? args[0] : undefined;
     if (alone === "any") return "any";
     if (alone === "none") return [];
     return args.map((arg) => {
@@ -179,7 +179,7 @@ const AUTH_METHODS: ReadonlySet<string> = new Set(
 
 /** Lists of methods, one of which must be gone through in order; the empty list means any single method. */
 export const authenticationMethods: Parser<readonly (readonly string[])[]> = ({ args }) => {
-  if (args.some((arg) => arg.toLowerCase() === "any")) {
+  if (args.includes("any")) {
     if (args.length > 1) throw new TypeError('AuthenticationMethods: "any" stands alone');
     return [];
   }
