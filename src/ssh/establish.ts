@@ -25,8 +25,8 @@ export interface SshOptions {
   readonly loginGraceMs?: number;
 }
 
-/** How this library identifies itself. */
-export const SOFTWARE = "ssh-mesh_0.1";
+/** How this library identifies itself. RFC 4253 §4.2 allows no minus sign here. */
+export const SOFTWARE = "SshMesh_0.1";
 
 /** As sshd's LoginGraceTime. */
 export const LOGIN_GRACE_MS = 120_000;
