@@ -34,6 +34,18 @@ Deno.test("parallel reads and writes of one handle stay where they belong", asyn
   await file.close();
 });
 
+Deno.test("offsets beyond 4 GiB reach where they say", async () => {
+  using folder = temporaryFolder();
+  const file = await files.open(folder.at("sparse"), { read: true, write: true, create: true });
+  const far = 2 ** 33 + 5;
+  await file.write(encodeText("far"), far);
+  const into = new Uint8Array(5);
+  assert.equal(await file.read(into, far - 2), 5);
+  assert.equal(decodeText(into), "\0\0far");
+  assert.equal((await file.stat()).size, far + 3);
+  await file.close();
+});
+
 Deno.test("an open file can be changed, flushed and asked for its file system", async () => {
   using folder = temporaryFolder();
   const file = await files.open(folder.write("f", "0123456789"), { read: true, write: true });

@@ -145,7 +145,8 @@ export class SftpClient implements AsyncDisposable {
         yield* reply.entries.filter(({ name }) => name !== "." && name !== "..");
       }
     } finally {
-      await this.#requester.command({ type: "close", handle });
+      // It was only read: that closing fails is of no consequence, unlike what may have ended the loop.
+      await this.#requester.command({ type: "close", handle }).catch(() => {});
     }
   }
 
@@ -271,7 +272,9 @@ export class SftpClient implements AsyncDisposable {
     const truncate = offset === undefined;
     await using file = await this.open(path, { write: true, create: true, truncate, exclusive, mode });
     const range = { offset: offset ?? 0, chunk: this.limits.write };
-    return await writeBehind((data, at) => file.write(data, at), source, range);
+    const count = await writeBehind((data, at) => file.write(data, at), source, range);
+    await file.close();
+    return count;
   }
 }
 

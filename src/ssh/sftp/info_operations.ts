@@ -19,6 +19,7 @@ function packNames(names: readonly (string | undefined)[]): Writer {
   return writer;
 }
 
+/** limits, home-directory and users-groups-by-id. */
 export const infoOperations: Operations<"limits" | "homeDirectory" | "namesById"> = {
   limits: asks((context, _, id) =>
     Promise.resolve(extendedReply(id, (writer) => {

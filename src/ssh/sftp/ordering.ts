@@ -47,9 +47,4 @@ export class Ordering {
       finish();
     }
   }
-
-  /** Resolves when everything that was started has settled. */
-  async idle(): Promise<void> {
-    while (this.#running.size > 0) await Promise.all(Array.from(this.#running, ({ done }) => done));
-  }
 }

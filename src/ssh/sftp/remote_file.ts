@@ -73,8 +73,9 @@ export class RemoteFile implements AsyncDisposable {
     return this.#closed ??= this.#requester.command({ type: "close", handle: this.handle });
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  /** Closes without a word: what went wrong before matters more. Call `close` to learn that all went well. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close().catch(() => {});
   }
 }
 

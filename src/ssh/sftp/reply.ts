@@ -35,6 +35,7 @@ export function readVersion(reader: Reader): { version: number; extensions: Map<
   return { version, extensions };
 }
 
+/** SSH_FXP_STATUS, without a language tag. @param status one of `Status` */
 export function statusReply(id: number, status: number, message: string): Bytes {
   return packet(
     PacketType.status,
@@ -43,14 +44,17 @@ export function statusReply(id: number, status: number, message: string): Bytes 
   );
 }
 
+/** SSH_FXP_HANDLE. */
 export function handleReply(id: number, handle: Bytes): Bytes {
   return packet(PacketType.handle, 32, (writer) => writer.uint32(id).string(handle));
 }
 
+/** SSH_FXP_ATTRS. */
 export function attributesReply(id: number, attributes: Attributes): Bytes {
   return packet(PacketType.attributes, 64, (writer) => writeAttributes(writer.uint32(id), attributes));
 }
 
+/** SSH_FXP_NAME. */
 export function nameReply(id: number, entries: readonly NameEntry[]): Bytes {
   return packet(PacketType.name, 128 * entries.length + 16, (writer) => {
     writer.uint32(id).uint32(entries.length);
@@ -60,6 +64,7 @@ export function nameReply(id: number, entries: readonly NameEntry[]): Bytes {
   });
 }
 
+/** SSH_FXP_EXTENDED_REPLY with what `content` writes. */
 export function extendedReply(id: number, content: (writer: Writer) => void): Bytes {
   return packet(PacketType.extendedReply, 128, (writer) => content(writer.uint32(id)));
 }

@@ -13,10 +13,10 @@ import type { Context, Operation, Operations } from "./operation.ts";
 import { Ordering } from "./ordering.ts";
 import { BufferPool, PacketReader, PacketWriter } from "./packet.ts";
 import { pathOperations } from "./path_operations.ts";
-import { MAX_PACKET, PacketType, Status } from "./protocol.ts";
+import { PacketType, Status } from "./protocol.ts";
 import { statusReply, versionPacket } from "./reply.ts";
 import { decodeRequest, EXTENSIONS, type Request } from "./request.ts";
-import { outcomeOf } from "./status.ts";
+import { isOutcome, outcomeOf } from "./status.ts";
 
 export interface SftpServerOptions {
   readonly files: Files;
@@ -30,6 +30,8 @@ export interface SftpServerOptions {
   /** Memory for requests and replies in flight, in bytes. Default {@link MAX_BYTES_IN_FLIGHT}. */
   readonly maxBytesInFlight?: number;
   readonly clock?: Clock;
+  /** Hears of each failure that is none of the file system's own: the peer only learns that there was one. */
+  readonly onFault?: (request: Request["type"], error: unknown) => void;
   /** Ends the session at once: closes the connection. */
   readonly signal?: AbortSignal;
 }
@@ -42,6 +44,9 @@ export const MAX_REQUESTS = 64;
 
 /** Enough to keep disk and network busy at the same time; a peer that stops reading costs no more. */
 export const MAX_BYTES_IN_FLIGHT = 4 * 1024 * 1024;
+
+/** Data buffers kept for the next packets, 256 KiB each: a session that has gone idle holds no more. */
+const KEPT_BUFFERS = 4;
 
 const OPERATIONS: Operations<Request["type"]> = { ...fileOperations, ...pathOperations, ...infoOperations };
 
@@ -73,18 +78,19 @@ class Session {
   readonly #writer: PacketWriter;
   readonly #budget: Budget;
   readonly #ordering = new Ordering();
+  readonly #onFault: SftpServerOptions["onFault"];
   readonly #ending = new AbortController();
   readonly #answers = new Set<Promise<void>>();
   #broken?: { readonly reason: unknown };
 
   constructor(duplex: PlainDuplex, options: SftpServerOptions) {
     const maxHandles = options.maxHandles ?? MAX_HANDLES;
-    const maxBytes = options.maxBytesInFlight ?? MAX_BYTES_IN_FLIGHT;
-    const pool = new BufferPool(Math.ceil(maxBytes / MAX_PACKET));
+    const pool = new BufferPool(KEPT_BUFFERS);
     this.#duplex = duplex;
+    this.#onFault = options.onFault;
     this.#reader = new PacketReader(duplex, pool);
     this.#writer = new PacketWriter(duplex);
-    this.#budget = new Budget(MAX_REQUESTS, maxBytes);
+    this.#budget = new Budget(MAX_REQUESTS, options.maxBytesInFlight ?? MAX_BYTES_IN_FLIGHT);
     this.#context = {
       files: options.files,
       accounts: options.accounts,
@@ -187,6 +193,7 @@ class Session {
             () => operation.run(context, request, id),
           );
         } catch (error) {
+          if (!isOutcome(error) && !this.#ending.signal.aborted) this.#onFault?.(request.type, error);
           const { status, message } = outcomeOf(error);
           return statusReply(id, status, message);
         }

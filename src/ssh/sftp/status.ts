@@ -1,6 +1,5 @@
 /** How the outcome of an operation travels: SSH_FXP_STATUS codes and a sentence for people. */
-import type { FilesErrorCode } from "../../platform/files.ts";
-import { FilesError } from "../../platform/files.ts";
+import { FilesError, type FilesErrorCode } from "../../platform/files.ts";
 import { SshError } from "../error.ts";
 import { Status } from "./protocol.ts";
 
@@ -45,6 +44,11 @@ const OUTCOMES: Readonly<Record<FilesErrorCode, Outcome>> = {
   "unsupported": { status: Status.unsupported, message: "Operation not supported" },
   "failed": { status: Status.failure, message: "Failure" },
 };
+
+/** Whether `error` says how an operation went, and is not a fault of the program. */
+export function isOutcome(error: unknown): error is SftpError | FilesError {
+  return error instanceof SftpError || error instanceof FilesError;
+}
 
 /** What to tell the peer about `error`. */
 export function outcomeOf(error: unknown): Outcome {

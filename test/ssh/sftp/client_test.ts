@@ -166,6 +166,7 @@ Deno.test("a full disk fails the upload with what the server says", () =>
   withServer(async (sftp) => {
     await using file = await sftp.open("/dev/full", { write: true });
     await assert.rejects(file.write(new Uint8Array(10), 0), /No space left/);
+    await assert.rejects(sftp.upload("/dev/full", once(new Uint8Array(10))), hasStatus(Status.failure));
   }));
 
 /** A server that answers as `answer` says; packets it returns are sent as they are. */
@@ -281,6 +282,34 @@ Deno.test("whoever does not speak SFTP version 3 is refused", async () => {
   const [near, far] = duplexPair();
   await far.closeWrite();
   await assert.rejects(openSftp(near), hasCode("connection-lost"));
+});
+
+Deno.test("an error at closing fails an upload: the server may have lost data", async () => {
+  await using sftp = await openSftp(scripted((request, id) => {
+    if (request.type === "open") return [handleReply(id, new Uint8Array(1))];
+    return [statusReply(id, request.type === "close" ? Status.failure : Status.ok, "")];
+  }));
+  await assert.rejects(sftp.upload("f", once(new Uint8Array(10))), hasStatus(Status.failure));
+});
+
+Deno.test("a server that goes away in the middle fails a transfer or listing with just that", async () => {
+  const vanishing = (last: Request["type"]) =>
+    openSftp(scripted((request, id) => {
+      if (request.type === last) throw new Error("crash");
+      if (request.type === "fstat") return [attributesReply(id, { size: 10 })];
+      return [handleReply(id, new Uint8Array(1))];
+    }));
+  const lost = (error: unknown) => !(error instanceof SuppressedError) && /closed/.test(String(error));
+  for (
+    const [last, use] of [
+      ["read", (sftp: SftpClient) => collect(sftp.download("f"))],
+      ["write", (sftp: SftpClient) => sftp.upload("f", once(new Uint8Array(10)))],
+      ["readdir", (sftp: SftpClient) => Array.fromAsync(sftp.list("f"))],
+    ] as const
+  ) {
+    await using sftp = await vanishing(last);
+    await assert.rejects(() => use(sftp), lost, last);
+  }
 });
 
 Deno.test("a server that goes away ends what is outstanding, and so does closing", async () => {

@@ -271,6 +271,22 @@ for (const [code, status] of CODES) {
   });
 }
 
+Deno.test("a fault of the program is heard of here, and the peer only learns that there was one", async () => {
+  const faults: [string, unknown][] = [];
+  const bug = new TypeError("bug at /secret/path");
+  const peer = await started(instead<Files, "stat">(new MemoryFiles(), "stat", () => Promise.reject(bug)), {
+    onFault: (...fault) => faults.push(fault),
+  });
+  assert.deepEqual(await peer.ask({ type: "stat", path: "f" }), {
+    type: "status",
+    status: Status.failure,
+    message: "Failure",
+  });
+  assert.equal(await peer.status({ type: "rmdir", path: "nowhere" }), Status.noSuchFile);
+  assert.deepEqual(faults, [["stat", bug]]);
+  await peer.end();
+});
+
 const handle0 = new Uint8Array(4);
 
 /** One request for each method of the file system, on a session where handle 0 is `/home/f`, 1 `/home`, 2 `/home/g`. */
