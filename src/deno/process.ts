@@ -19,6 +19,7 @@ const PIPE_BUFFER = 64 * 1024;
 
 export const denoProcesses: Processes = {
   async spawn(command: Command): Promise<Child> {
+    await checkFolder(command.cwd);
     const launch = await resolveLaunch(command);
     let child: Deno.ChildProcess;
     try {
@@ -40,12 +41,20 @@ export const denoProcesses: Processes = {
   },
 
   async spawnOnTerminal(command: Command, terminal: Terminal): Promise<TerminalChild> {
+    // The native code reports a missing folder on the terminal, where a program would take it for output.
+    await checkFolder(command.cwd);
     const launch = await resolveLaunch(command, terminal);
     // Most agents never open a terminal: the native module is loaded by the first one.
     const { openTerminal } = await import("./pty.ts");
-    return await openTerminal(launch, command, terminal);
+    return openTerminal(launch, command, terminal);
   },
 };
+
+async function checkFolder(path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  const info = await Deno.stat(path).catch(() => undefined);
+  if (!info?.isDirectory) throw new SpawnError("no-folder", `cannot start in '${path}'`);
+}
 
 function spawnError(command: Command, cause: unknown): SpawnError {
   const code = cause instanceof Deno.errors.NotFound

@@ -46,16 +46,8 @@ const SILENCE_AFTER_EXIT = 100;
 const MAX_CELLS = 65535;
 
 /** Starts `launch` as the leader of a session on a terminal of its own. @throws {SpawnError} */
-export async function openTerminal(
-  launch: Launch,
-  command: Command,
-  terminal: Terminal,
-): Promise<TerminalChild> {
+export function openTerminal(launch: Launch, command: Command, terminal: Terminal): TerminalChild {
   const cwd = command.cwd ?? Deno.cwd();
-  // The native code reports this on the terminal, where a program would take it for output.
-  await Deno.stat(cwd).catch((cause) => {
-    throw new SpawnError("failed", `cannot start in '${cwd}'`, { cause });
-  });
   const env = Object.entries({ ...command.env, TERM: terminal.term }).map(([name, value]) =>
     `${name}=${value}`
   );

@@ -78,7 +78,8 @@ export interface Terminal extends TerminalSize {
 export class SpawnError extends Error {
   override readonly name = "SpawnError";
   constructor(
-    readonly code: "not-found" | "denied" | "failed",
+    /** `no-folder`: it cannot start in `cwd`. */
+    readonly code: "not-found" | "denied" | "no-folder" | "failed",
     message: string,
     options?: ErrorOptions,
   ) {

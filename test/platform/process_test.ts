@@ -90,7 +90,8 @@ for (const way of ["spawn", "spawnOnTerminal"] as const) {
     await assert.rejects(start({ file: "no-such-program", args: [], env }), { code: "not-found" });
     await assert.rejects(start({ file: "/etc/passwd", args: [], env }), { code: "denied" });
     await assert.rejects(start({ file: "/etc", args: [], env }), { code: "denied" });
-    await assert.rejects(start(sh("true", { cwd: "/no/such/folder" })), { name: "SpawnError" });
+    await assert.rejects(start(sh("true", { cwd: "/no/such/folder" })), { code: "no-folder" });
+    await assert.rejects(start(sh("true", { cwd: "/etc/passwd" })), { code: "no-folder" });
   });
 }
 

@@ -20,12 +20,13 @@ export interface Program {
   close?(): void;
 }
 
-/** A program inside this process: reads and writes the channel itself, and must not close it. */
+/** A program inside this process, which reads and writes the channel itself. */
 export interface Service {
-  /** Rejections are reported as exit status 1 with the message on stderr. */
-  serve(
-    channel: Pick<Channel, "read" | "write" | "stderr" | "closed" | "readable" | "writable">,
-  ): Promise<ExitStatus>;
+  /**
+   * Runs until it resolves with its status; must leave the closing to its caller.
+   * A rejection is reported as exit status 1 with the message on stderr.
+   */
+  serve(channel: Channel): Promise<ExitStatus>;
 }
 
 /** Bytes moved at once in each direction: as much as a pipe holds. */
