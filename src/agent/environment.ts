@@ -1,6 +1,6 @@
 /** The environment of a session's program. */
 import type { Account } from "./login.ts";
-import { matchesPattern } from "./sshd_config/patterns.ts";
+import { matchesPattern } from "../keys/patterns.ts";
 
 /** The two ends of the connection that a session is on. */
 export interface SessionEndpoints {

@@ -1,5 +1,6 @@
 /** Who may log in at all: Allow and Deny Users and Groups, PermitRootLogin. */
-import { matchesPattern, matchesUser } from "./patterns.ts";
+import { matchesPattern } from "../../keys/patterns.ts";
+import { matchesUser } from "./patterns.ts";
 import type { LoginContext } from "./match.ts";
 import type { Settings } from "./settings.ts";
 

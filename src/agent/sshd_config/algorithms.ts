@@ -1,7 +1,7 @@
 /** Algorithm lists, which may name what only others support. */
 import { keyAlgorithms, signatureAlgorithms } from "../../ssh/algorithms/key_algorithms.ts";
 import { defaultAlgorithms, supportedAlgorithms } from "../../ssh/algorithms/lists.ts";
-import { matchesPattern } from "./patterns.ts";
+import { matchesPattern } from "../../keys/patterns.ts";
 
 /** The lists that sshd_config has, with what `+`, `-` and `^` change and what patterns choose from. */
 const kinds = {

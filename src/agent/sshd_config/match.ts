@@ -1,5 +1,7 @@
 /** The conditions of Match blocks. */
-import { checkAddressList, matchAddressList, matchAnyOfList, matchHostList, matchList } from "./patterns.ts";
+import { matchFrom } from "../../keys/addresses.ts";
+import { matchPatternList } from "../../keys/patterns.ts";
+import { checkAddressList, matchAnyOfList } from "./patterns.ts";
 
 /** One login, as far as Match asks. */
 export interface LoginContext {
@@ -20,16 +22,16 @@ export type Condition = (login: LoginContext) => boolean;
 type Criterion = (argument: string) => Condition;
 
 const criteria: Readonly<Record<string, Criterion>> = {
-  user: (list) => ({ user }) => matchList(user, list) === "matched",
-  group: (list) => ({ groups }) => matchAnyOfList(groups ?? [], list) === "matched",
-  host: (list) => ({ host }) => matchHostList(host, list) === "matched",
+  user: (list) => ({ user }) => matchPatternList(user, list) === "match",
+  group: (list) => ({ groups }) => matchAnyOfList(groups ?? [], list) === "match",
+  host: (list) => ({ host }) => matchPatternList(host.toLowerCase(), list.toLowerCase()) === "match",
   address: (list) => {
     checkAddressList(list);
-    return ({ address }) => matchAddressList(address, list) === "matched";
+    return ({ address }) => matchFrom({ address }, list) === "match";
   },
   localaddress: (list) => {
     checkAddressList(list);
-    return ({ localAddress }) => matchAddressList(localAddress, list) === "matched";
+    return ({ localAddress }) => matchFrom({ address: localAddress }, list) === "match";
   },
   localport: (text) => {
     const port = Number(text);
