@@ -1,0 +1,88 @@
+/**
+ * Audit events: everything that was decided or changed and is no flow: sign-ins, registrations, commands, refusals,
+ * configuration. One JSON line each.
+ */
+import type { Clock } from "../platform/clock.ts";
+import { type Actor, actorOf } from "./actor.ts";
+import { jsonLine } from "./json_line.ts";
+
+/** Each event's own fields, by its name. */
+export interface AuditEvents {
+  "auth.accepted": { method: string };
+  /** `actor` is absent: nobody was proved. `claimed`: what the peer said, or the key's fingerprint. */
+  "auth.refused": { method: string; reason: string; claimed?: string };
+  "node.registered": { name: string; port: number; epoch: number; rule: string; published: boolean };
+  /** The registration stands; `publish` was refused. */
+  "node.unpublished": { name: string; port: number; rule: string };
+  "node.refused": { name: string; port: number; rule: string; reason: string };
+  "node.released": { name: string; port?: number; epoch: number };
+  "node.evicted": { name: string; epoch: number; reason: string };
+  "listener.opened": { address: string; rule: string };
+  "listener.closed": { address: string };
+  /** `action` on `resource` was refused; `near` are the near misses, as phrases. */
+  "access.refused": {
+    action: string;
+    resource: string;
+    rule: string;
+    reason: string;
+    near?: readonly string[];
+  };
+  "command.run": { command: string; rule: string; exit: number };
+  "cert.issued": {
+    kind: "user" | "host";
+    serial: string;
+    principals: readonly string[];
+    expires: string;
+    rule: string;
+  };
+  "policy.loaded": { file: string; rules: number };
+  /** The old one stays in force. */
+  "policy.broken": { file: string; problems: readonly string[] };
+  "flows.revoked": { count: number; reason: string };
+  "gateway.started": { listen: readonly string[]; version: string };
+  "gateway.draining": { flows: number; leases: number };
+  "gateway.stopped": { cut: number };
+}
+
+export type AuditEventName = keyof AuditEvents;
+
+/** Who and from where; absent for what the gateway did by itself. */
+export interface AuditContext {
+  readonly actor?: Actor;
+  /** The peer's address: `192.0.2.1:50000`. */
+  readonly remote?: string;
+  /** Ties together what belongs to one connection. */
+  readonly connection?: string;
+}
+
+export interface AuditOptions {
+  readonly clock: Clock;
+  /** Takes one JSON line without its break. Must not throw. */
+  readonly write: (line: string) => void;
+}
+
+/** Writes audit events. */
+export class Audit {
+  readonly #options: AuditOptions;
+
+  constructor(options: AuditOptions) {
+    this.#options = options;
+  }
+
+  /** Writes one event. Peers' text in `details` is made printable, and what looks like a secret left out. */
+  record<Name extends AuditEventName>(
+    name: Name,
+    details: AuditEvents[Name],
+    context: AuditContext = {},
+  ): void {
+    const { actor, remote, connection } = context;
+    this.#options.write(jsonLine({
+      event: name,
+      time: new Date(this.#options.clock.now()).toISOString(),
+      ...(actor && { who: actorOf(actor) }),
+      ...(remote !== undefined && { remote }),
+      ...(connection !== undefined && { connection }),
+      ...details,
+    }));
+  }
+}
