@@ -27,7 +27,8 @@ export class Inbox {
 
   /** Takes in `bytes` (copied). Dropped after {@link end} and {@link fail}. */
   deliver(bytes: Bytes): void {
-    if (this.#ended || this.#failed) return;
+    // Nothing is not the end: a read that was woken by it would report one.
+    if (bytes.length === 0 || this.#ended || this.#failed) return;
     if (this.#into && this.#queue.length === 0) {
       const part = bytes.subarray(0, this.#into.length - this.#filled);
       this.#into.set(part, this.#filled);
@@ -44,6 +45,11 @@ export class Inbox {
     this.#wake?.();
   }
 
+  /** Drops what was delivered and not yet read. */
+  clear(): void {
+    this.#queue.clear();
+  }
+
   /** Reads reject from now on; what was delivered is dropped. */
   fail(reason: unknown): void {
     this.#failed ??= { reason };
@@ -54,6 +60,7 @@ export class Inbox {
   /** As {@link PlainDuplex.read}. */
   async read(into: Bytes): Promise<number | null> {
     if (this.#into) throw new TypeError("a read is already waiting");
+    if (into.length === 0) throw new RangeError("a read needs room for at least one byte");
     let count = this.#queue.shift(into);
     if (count === 0 && !this.#ended && !this.#failed) {
       this.#into = into;

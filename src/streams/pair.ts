@@ -17,7 +17,7 @@ class Pipe {
   async write(from: Bytes): Promise<void> {
     if (this.#ended) throw new TypeError("write after the end of the stream");
     this.inbox.deliver(from);
-    while (this.inbox.length >= PIPE_CAPACITY && !this.#broken) {
+    while (this.inbox.length >= PIPE_CAPACITY && !this.#broken && !this.#abandoned) {
       await new Promise<void>((resolve) => this.#wakeWriter = resolve);
     }
     if (this.#broken) throw this.#broken.reason;
