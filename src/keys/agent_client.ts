@@ -47,13 +47,15 @@ export class AgentClient {
    * A key that is also there with a certificate comes once, with the certificate.
    */
   async identities(): Promise<AgentIdentity[]> {
-    const answer = await this.#request(new Writer().byte(REQUEST_IDENTITIES).finish(), IDENTITIES_ANSWER);
-    const identities: AgentIdentity[] = [];
-    for (let left = answer.uint32(); left > 0; left--) {
-      const identity = this.#identity(answer.string().slice(), answer.text());
-      if (identity) identities.push(identity);
-    }
-    answer.end();
+    const request = new Writer().byte(REQUEST_IDENTITIES).finish();
+    const identities = await this.#request(request, IDENTITIES_ANSWER, (answer) => {
+      const found: AgentIdentity[] = [];
+      for (let left = answer.uint32(); left > 0; left--) {
+        const identity = this.#identity(answer.string().slice(), answer.text());
+        if (identity) found.push(identity);
+      }
+      return found;
+    });
     const id = ({ publicKey }: Signer) => encodeHex(publicKey.blob);
     const certified = new Set(identities.filter(({ certificate }) => certificate).map(id));
     return identities.filter((identity) => identity.certificate || !certified.has(id(identity)));
@@ -80,17 +82,27 @@ export class AgentClient {
     }
     const request = new Writer(blob.length + data.length + 16).byte(SIGN_REQUEST)
       .string(blob).string(data).uint32(signFlags[algorithm] ?? 0).finish();
-    const answer = await this.#request(request, SIGN_RESPONSE);
-    const signature = answer.string().slice();
-    answer.end();
-    // Old agents sign with SHA-1 whatever the flags say.
-    const used = new Reader(signature).text();
-    if (used !== algorithm) throw new AgentError("protocol", `the agent does not sign with ${algorithm}`);
-    return signature;
+    return await this.#request(request, SIGN_RESPONSE, (answer) => {
+      const signature = answer.string().slice();
+      // Old agents sign with SHA-1 whatever the flags say.
+      const used = new Reader(signature).text();
+      if (used !== algorithm) throw new AgentError("protocol", `the agent does not sign with ${algorithm}`);
+      return signature;
+    });
   }
 
-  #request(message: Bytes, expected: number): Promise<Reader> {
-    const answer = this.#last.then(() => this.#exchange(message, expected));
+  #request<T>(message: Bytes, expected: number, read: (answer: Reader) => T): Promise<T> {
+    const answer = this.#last.then(async () => {
+      const reader = await this.#exchange(message, expected);
+      try {
+        const result = read(reader);
+        reader.end();
+        return result;
+      } catch (cause) {
+        if (!(cause instanceof MalformedError)) throw cause;
+        throw new AgentError("protocol", `malformed answer of the agent: ${cause.message}`, { cause });
+      }
+    });
     this.#last = answer.catch(() => {});
     return answer;
   }
