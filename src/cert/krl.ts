@@ -51,6 +51,7 @@ export interface Krl {
 /** A signature at the end of a file: over `signed`, the file up to and including the key. */
 export interface KrlSignature {
   readonly key: PublicKey;
+  readonly algorithm: string;
   readonly signature: Bytes;
   readonly signed: Bytes;
 }
@@ -91,9 +92,9 @@ function read(bytes: Bytes): SignedKrl {
 
   const sections: Record<number, (content: Bytes) => void> = {
     [Section.CERTIFICATES]: (content) => void certificates.push(readCertificates(content)),
-    [Section.KEYS]: (content) => void lists.keys.push(...readStrings(content)),
-    [Section.SHA1]: (content) => void lists.sha1.push(...readStrings(content, 20)),
-    [Section.SHA256]: (content) => void lists.sha256.push(...readStrings(content, 32)),
+    [Section.KEYS]: (content) => readStrings(content, lists.keys),
+    [Section.SHA1]: (content) => readStrings(content, lists.sha1, 20),
+    [Section.SHA256]: (content) => readStrings(content, lists.sha256, 32),
     [Section.EXTENSION]: readExtension,
   };
   while (reader.remaining > 0) {
@@ -101,7 +102,9 @@ function read(bytes: Bytes): SignedKrl {
     const content = reader.string();
     if (section === Section.SIGNATURE) {
       const signed = bytes.subarray(0, reader.offset);
-      signatures.push({ key: decodePublicKey(content), signature: reader.string(), signed });
+      const signature = reader.string();
+      const algorithm = new Reader(signature).text();
+      signatures.push({ key: decodePublicKey(content), algorithm, signature, signed });
       continue;
     }
     if (signatures.length > 0) throw new MalformedError("a section behind a signature");
@@ -112,12 +115,12 @@ function read(bytes: Bytes): SignedKrl {
   return { version, generated, comment, certificates, ...lists, signatures };
 }
 
-function* readStrings(content: Bytes, length?: number): Generator<Bytes> {
+function readStrings(content: Bytes, into: Bytes[], length?: number): void {
   const reader = new Reader(content);
   while (reader.remaining > 0) {
     const value = reader.string();
     if (length !== undefined && value.length !== length) throw new MalformedError("hash of the wrong length");
-    yield value;
+    into.push(value);
   }
 }
 
@@ -178,8 +181,7 @@ function readCertificates(content: Bytes): RevokedCertificates {
  * @throws {KeyError} `mismatch` when one of them is wrong
  */
 export async function verifyKrl({ signatures }: SignedKrl): Promise<PublicKey[]> {
-  for (const { key, signature, signed } of signatures) {
-    const algorithm = new Reader(signature).text();
+  for (const { key, algorithm, signature, signed } of signatures) {
     if (!await key.verify(algorithm, signature, signed)) {
       throw new KeyError("mismatch", "a signature of the revocation list is wrong");
     }
