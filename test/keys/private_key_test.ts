@@ -110,7 +110,7 @@ const types: KeyType[] = [
 ];
 
 for (const type of types) {
-  Deno.test(`ssh-keygen, openssl's PEM and puttygen read the ${type} key that is made here`, async () => {
+  Deno.test(`ssh-keygen and puttygen read the ${type} key that is made here`, async () => {
     const key = await generatePrivateKey(type, { comment: "ann@example.com", bits: 2048 });
     const line = formatPublicKey(key.publicKey, key.comment);
     const again = await parsePrivateKey(formatPrivateKey(key));
@@ -218,4 +218,92 @@ Deno.test("key derivation that would take for ever is refused at once", async ()
   const slow = `-----BEGIN OPENSSH PRIVATE KEY-----\n${btoa(String.fromCharCode(...bytes))}\n` +
     "-----END OPENSSH PRIVATE KEY-----\n";
   await assert.rejects(parsePrivateKey(slow, "secret"), isKeyError("unsupported"));
+});
+
+const armourOf = /-----BEGIN ([A-Z ]+)-----\n([\s\S]*?)\n-----END/;
+
+Deno.test("every truncation and flipped bit of an encrypted PKCS#8 file is refused or gives the key", async () => {
+  const [, label, body] = armourOf.exec(await keyFile("openssl-ed25519.encrypted.pkcs8"))!;
+  const bytes = Uint8Array.from(atob(body.replaceAll("\n", "")), (character) => character.charCodeAt(0));
+  const armour = (content: Uint8Array) =>
+    `-----BEGIN ${label}-----\n${btoa(String.fromCharCode(...content))}\n-----END ${label}-----\n`;
+  const refusedOrRead = async (content: Uint8Array) => {
+    try {
+      const key = await parsePrivateKey(armour(content), "secret");
+      assert.equal(key.publicKey.type, "ssh-ed25519");
+    } catch (error) {
+      assert.ok(error instanceof KeyError, String(error));
+      assert.equal(error.cause, undefined);
+    }
+  };
+  for (let length = 0; length < bytes.length; length++) await refusedOrRead(bytes.subarray(0, length));
+  // INTEGER 2048, the iterations: flipping those only takes time.
+  const iterations = bytes.findIndex((_, at) =>
+    [2, 2, 8, 0].every((byte, offset) => bytes[at + offset] === byte)
+  );
+  assert.ok(iterations > 0);
+  for (let at = 0; at < bytes.length; at++) {
+    if (at >= iterations && at < iterations + 4) continue;
+    for (const bit of [0, 3, 7]) {
+      const changed = bytes.slice();
+      changed[at] ^= 1 << bit;
+      await refusedOrRead(changed);
+    }
+  }
+});
+
+Deno.test("PBKDF2 for ever is refused at once", async () => {
+  const [, label, body] = armourOf.exec(await keyFile("openssl-ed25519.encrypted.pkcs8"))!;
+  const bytes = Uint8Array.from(atob(body.replaceAll("\n", "")), (character) => character.charCodeAt(0));
+  const at = bytes.findIndex((_, index) =>
+    [2, 2, 8, 0].every((byte, offset) => bytes[index + offset] === byte)
+  );
+  // Four bytes instead of two: the sequences around it grow by two.
+  const grown = Uint8Array.from([
+    ...bytes.subarray(0, at),
+    2,
+    4,
+    0x7f,
+    0xff,
+    0xff,
+    0xff,
+    ...bytes.subarray(at + 4),
+  ]);
+  for (let outer = 0; outer < at; outer++) {
+    const long = grown[outer] === 0x30 && grown[outer + 1] === 0x81;
+    const length = outer + (long ? 2 : 1);
+    const end = length + 1 + bytes[length];
+    if (grown[outer] === 0x30 && end > at && end <= bytes.length) grown[length] += 2;
+  }
+  const text = `-----BEGIN ${label}-----\n${btoa(String.fromCharCode(...grown))}\n-----END ${label}-----\n`;
+  await assert.rejects(parsePrivateKey(text, "secret"), (error) => {
+    isKeyError("unsupported")(error);
+    assert.match((error as Error).message, /iterations/);
+    return true;
+  });
+});
+
+Deno.test("damaged PEM and PuTTY files are refused, whatever is damaged", async () => {
+  for (
+    const file of [
+      "rsa.pem",
+      "ecdsa256.pem",
+      "ecdsa256.pkcs8",
+      "rsa.encrypted.pem",
+      "rsa.ppk2",
+      "ed25519.encrypted.ppk2",
+    ]
+  ) {
+    const text = await keyFile(file);
+    for (let at = 0; at < text.length; at += 7) {
+      for (const damaged of [text.slice(0, at), text.slice(0, at) + "\u0001" + text.slice(at + 1)]) {
+        try {
+          await parsePrivateKey(damaged, "secret");
+        } catch (error) {
+          assert.ok(error instanceof KeyError, `${file} at ${at}: ${error}`);
+          assert.equal(error.cause, undefined);
+        }
+      }
+    }
+  }
 });
