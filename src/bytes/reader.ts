@@ -81,8 +81,9 @@ export class Reader {
 
   /** A `string` that must be UTF-8. */
   utf8(): string {
+    const bytes = this.string();
     try {
-      return decodeTextStrictly(this.string());
+      return decodeTextStrictly(bytes);
     } catch (cause) {
       throw new MalformedError("text is not UTF-8", { cause });
     }
