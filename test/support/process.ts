@@ -25,6 +25,7 @@ function command(
     cwd: options.cwd,
     env: { ...env, ...options.env },
     clearEnv: true,
+    detached: true, // a process group of its own, to end it with all its children
     stdin,
     stdout: "piped",
     stderr: "piped",
@@ -89,18 +90,26 @@ export async function succeed(...[line, options]: Parameters<typeof run>): Promi
 export class Lines {
   readonly all: string[] = [];
   readonly ended: Promise<void>;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #over = false;
   #wake = new Set<() => void>();
 
   constructor(readable: ReadableStream<Uint8Array>) {
-    this.ended = this.#collect(readable);
+    this.#reader = readable.getReader();
+    this.ended = this.#collect();
   }
 
-  async #collect(readable: ReadableStream<Uint8Array>): Promise<void> {
+  /** Reads no more: what the program started may hold the pipe open long after it. */
+  async cancel(): Promise<void> {
+    await this.#reader.cancel();
+    await this.ended;
+  }
+
+  async #collect(): Promise<void> {
     const decoder = new TextDecoder();
     let rest = "";
-    for await (const chunk of readable) {
-      const parts = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n/);
+    for (let part; !(part = await this.#reader.read()).done;) {
+      const parts = (rest + decoder.decode(part.value, { stream: true })).split(/\r?\n/);
       rest = parts.pop()!;
       this.all.push(...parts);
       this.#notify();
@@ -144,6 +153,14 @@ export class Lines {
   }
 }
 
+function killGroup(pid: number): void {
+  try {
+    Deno.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound) && !(error instanceof TypeError)) throw error;
+  }
+}
+
 /** A program that runs beside the test. `await using` ends it. */
 export class Running implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
@@ -184,7 +201,12 @@ export class Running implements AsyncDisposable {
     const status = await this.status;
     clearTimeout(timer);
     await this.stdin?.abort().catch(() => {});
-    await Promise.all([this.stdout.ended, this.stderr.ended]);
+    // What it left behind in its group (a server's children) must not outlive the test.
+    killGroup(this.pid);
+    const outputs = Promise.all([this.stdout.ended, this.stderr.ended]);
+    await deadline(outputs, "the end of the output", 1000).catch(() =>
+      Promise.all([this.stdout.cancel(), this.stderr.cancel()])
+    );
     return status;
   }
 

@@ -91,6 +91,34 @@ Deno.test("a program beside the test is read line by line and ended with it", as
   assert.throws(() => Deno.kill(pid, "SIGCONT"));
 });
 
+Deno.test("a program's children end with it, and one that left its group does not hold the test up", async () => {
+  await using program = start([
+    "sh",
+    "-c",
+    "tail -f /dev/null & echo $!; setsid sh -c 'echo $$; exec tail -f /dev/null' & wait",
+  ]);
+  await program.stdout.match(/^\d+$/);
+  const pids = await waitUntil(
+    "two children",
+    () => program.stdout.all.length === 2 && program.stdout.all.map(Number),
+  );
+  try {
+    await program.stop();
+    await waitUntil("the child's end", () => !alive(pids[0]));
+    assert.equal(alive(pids[1]), true);
+  } finally {
+    Deno.kill(pids[1], "SIGKILL");
+  }
+});
+
+function alive(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(Deno.readTextFileSync(`/proc/${pid}/stat`));
+  } catch {
+    return false;
+  }
+}
+
 Deno.test("waiting for a line fails at once when the output has ended without it", async () => {
   await using program = start(["echo", "something else"]);
   await assert.rejects(program.stdout.match(/hello/), /the output ended without it/);
