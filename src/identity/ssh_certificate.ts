@@ -36,7 +36,10 @@ export interface CertificateContext {
  * @param certificate checked: authority, signature, role, time, critical options, revocation
  * @throws {IdentityError} when no principal names anybody, or the first one names what this authority may not
  */
-export function certificateIdentity(certificate: Certificate, context: CertificateContext): Identity {
+export function certificateIdentity(
+  certificate: Pick<Certificate, "principals" | "validBefore" | "extensions" | "serial" | "keyId">,
+  context: CertificateContext,
+): Identity {
   const principals = certificate.principals.filter((principal) => !principal.startsWith(GROUP_PREFIX));
   const groups = certificate.principals
     .filter((principal) => principal.startsWith(GROUP_PREFIX))
