@@ -24,6 +24,18 @@ export async function openStateFolder(path: string, lock: string): Promise<State
   return folder;
 }
 
+/**
+ * Looks whether `openStateFolder` could use `path`, without making, locking or changing anything.
+ * @throws {StateError}
+ */
+export async function checkStateFolder(path: string): Promise<void> {
+  try {
+    await requirePrivate(path, "0700");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 class SystemStateFolder implements StateFolder {
   readonly path: string;
   #lock?: Deno.FsFile;

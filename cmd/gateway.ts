@@ -1,0 +1,226 @@
+/** The gateway: parse, wire, run, drain. */
+import { chooseCrypto } from "../src/deno/crypto.ts";
+import { serveHttp } from "../src/deno/admin_http.ts";
+import { systemFiles } from "../src/deno/files.ts";
+import { prometheusMetrics } from "../src/deno/metrics.ts";
+import { denoNet } from "../src/deno/net.ts";
+import { checkStateFolder, openStateFolder } from "../src/deno/state.ts";
+import { onStopSignal } from "../src/deno/stop_signals.ts";
+import { adminHandler } from "../src/gateway/admin.ts";
+import { type GatewayConfig, resolveConfig } from "../src/gateway/config.ts";
+import { exitCodes, type ExitReason, StartError } from "../src/gateway/exit_codes.ts";
+import { Gateway } from "../src/gateway/gateway.ts";
+import { keptKey, loadHostKeys, readPrivateKey } from "../src/gateway/host_keys.ts";
+import { ownerKeys } from "../src/gateway/keyring.ts";
+import { type KeyringFiles, loadKeyring, OWNER_KEY_NAME } from "../src/gateway/keyring_files.ts";
+import { loadPolicy } from "../src/gateway/policy_file.ts";
+import { followFiles } from "../src/gateway/reload.ts";
+import { configJsonSchema } from "../src/gateway/settings.ts";
+import { knownHostsLine, setupText } from "../src/gateway/setup_text.ts";
+import { readText } from "../src/gateway/text_file.ts";
+import { systemClock } from "../src/platform/clock.ts";
+import { formatAddress, NetError } from "../src/platform/net.ts";
+import { type Journal, StateError, type StateFolder } from "../src/platform/state.ts";
+import { SOFTWARE } from "../src/ssh/establish.ts";
+import { configureLogging, logger } from "../src/telemetry/log.ts";
+import { parseFlags } from "./gateway_flags.ts";
+
+/** Files of records in the state folder: 64 MiB each, of which eight old ones are kept. */
+const JOURNAL_LIMITS = { maxBytes: 64 * 1024 * 1024, keep: 8 };
+
+/** Runs the gateway until it is asked to end. */
+async function main(args: readonly string[]): Promise<ExitReason> {
+  try {
+    return await run(args);
+  } catch (error) {
+    const [reason, sentence] = explain(error);
+    await print(Deno.stderr, [`gateway: ${sentence}`]);
+    return reason;
+  }
+}
+
+async function run(args: readonly string[]): Promise<ExitReason> {
+  const flags = parseFlags(args, SOFTWARE);
+  if (!flags) return "ended";
+  if (flags.printSchema) {
+    await print(Deno.stdout, [JSON.stringify(configJsonSchema(), null, 2)]);
+    return "ended";
+  }
+  const home = Deno.env.get("HOME");
+  const path = flags.config ?? Deno.env.get("SSHM_CONFIG");
+  const config = resolveConfig({
+    flags: flags.settings,
+    environment: (name) => Deno.env.get(name),
+    file: path === undefined ? undefined : { path, text: await readConfig(path) },
+    defaultState: `${Deno.env.get("XDG_STATE_HOME") || `${home ?? "."}/.local/state`}/ssh-mesh`,
+  });
+  configureLogging({ format: config.log, write: (line) => writeLine(Deno.stderr, line) });
+  const keys: KeyringFiles = { files: systemFiles, config, home };
+  if (flags.check) {
+    await check(config, keys);
+    return "ended";
+  }
+  const state = await openStateFolder(config.state, "gateway.lock");
+  try {
+    return await serve(config, keys, state);
+  } finally {
+    state.close();
+  }
+}
+
+async function check(config: GatewayConfig, keys: KeyringFiles): Promise<void> {
+  await checkStateFolder(config.state);
+  for (const path of config.hostKeys) await readPrivateKey(systemFiles, path);
+  await loadPolicy(systemFiles, config.policy, config.owners);
+  const { keyring, warnings } = await loadKeyring(keys);
+  const owners = ownerKeys(keyring).length;
+  await print(Deno.stdout, [...warnings, `The configuration is right; owners: ${owners}`]);
+}
+
+async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFolder): Promise<ExitReason> {
+  const log = logger("gateway");
+  const { provider, why } = chooseCrypto();
+  log.info("{provider}: {why}", { provider: provider.name, why });
+  const hostKeys = await loadHostKeys(systemFiles, state, config.hostKeys);
+  const policy = await loadPolicy(systemFiles, config.policy, config.owners);
+
+  let loaded = await loadKeyring(keys);
+  let madeOwnerKey: string | undefined;
+  const alone = config.authorizedKeys === undefined && loaded.keyring.known.every(({ owner }) => !owner);
+  if (alone) {
+    await keptKey(state, OWNER_KEY_NAME, "owner of the ssh-mesh gateway");
+    loaded = await loadKeyring(keys);
+  }
+  const owners = ownerKeys(loaded.keyring);
+  if (owners.every(({ source }) => source.startsWith(`${config.state}/`)) && !config.authorizedKeys) {
+    madeOwnerKey = `${config.state}/${OWNER_KEY_NAME}`;
+  }
+  for (const warning of loaded.warnings) log.warn("{warning}", { warning });
+
+  const metrics = prometheusMetrics({ process: true });
+  await using flows = disposable(await state.openJournal("flows.jsonl", JOURNAL_LIMITS));
+  await using audit = disposable(await state.openJournal("audit.jsonl", JOURNAL_LIMITS));
+  const gateway = new Gateway({
+    config,
+    crypto: provider,
+    clock: systemClock,
+    net: denoNet,
+    hostKeys,
+    keyring: loaded.keyring,
+    policy,
+    metrics,
+    writeFlow: (line) => flows.append(line),
+    writeAudit: (line) => audit.append(line),
+  });
+  const view = {
+    metrics,
+    get ready() {
+      return gateway.ready;
+    },
+  };
+  const admin = config.admin && serveHttp(config.admin, adminHandler(view));
+  try {
+    for (const address of config.listen) await gateway.listen(address);
+    const listen = gateway.addresses.map(formatAddress);
+    gateway.audit.record("gateway.started", { listen, version: SOFTWARE });
+    const following = followFiles({
+      files: systemFiles,
+      clock: systemClock,
+      config,
+      keys,
+      keyringPaths: loaded.paths,
+      gateway,
+    });
+    const [address] = gateway.addresses;
+    const [{ publicKey: hostKey }] = hostKeys;
+    const facts = {
+      address,
+      domain: config.domain,
+      hostKey,
+      owners: await Promise.all(owners.map(async ({ entry, source }) => ({
+        fingerprint: await entry.key.fingerprint(),
+        source,
+      }))),
+      madeOwnerKey,
+    };
+    if (config.log === "json") {
+      const ready = {
+        event: "ready",
+        listen: listen[0],
+        listeners: listen,
+        admin: admin && formatAddress(admin.address),
+        fingerprint: await hostKey.fingerprint(),
+        known_hosts: await knownHostsLine(facts),
+        owner_key: madeOwnerKey,
+        state: config.state,
+      };
+      await print(Deno.stdout, [JSON.stringify(ready)]);
+    } else {
+      await print(Deno.stdout, await setupText(facts));
+    }
+    try {
+      return await untilStopped(gateway, config.drainGrace);
+    } finally {
+      following.stop();
+    }
+  } finally {
+    await gateway.close("the gateway has failed");
+    await admin?.close();
+  }
+}
+
+/** Drains at the first signal, ends at the second. */
+function untilStopped(gateway: Gateway, grace: number): Promise<ExitReason> {
+  const log = logger("gateway");
+  return new Promise((resolve, reject) => {
+    const atOnce = new AbortController();
+    let draining = false;
+    const ignore = onStopSignal((signal) => {
+      if (draining) return atOnce.abort();
+      draining = true;
+      log.info("{signal}: draining for at most {seconds} s", { signal, seconds: grace / 1000 });
+      gateway.drain(grace, atOnce.signal).then((cut) => {
+        log.info("stopped; {cut} flows were cut", { cut });
+        resolve(atOnce.signal.aborted ? "cut" : "ended");
+      }, reject).finally(ignore);
+    });
+  });
+}
+
+/** Why it does not start or has failed: one sentence for whoever started it. */
+function explain(error: unknown): [ExitReason, string] {
+  if (error instanceof StartError) return [error.reason, error.message];
+  if (error instanceof StateError) return ["state", error.message];
+  if (error instanceof NetError) return ["address", error.message];
+  return ["failed", error instanceof Error ? error.stack ?? error.message : String(error)];
+}
+
+async function readConfig(path: string): Promise<string> {
+  try {
+    return await readText(systemFiles, path);
+  } catch (cause) {
+    throw new StartError("files", `${path} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function disposable(journal: Journal) {
+  return { append: (line: string) => journal.append(line), [Symbol.asyncDispose]: () => journal.close() };
+}
+
+const encoder = new TextEncoder();
+
+async function print(to: typeof Deno.stdout, lines: readonly string[]): Promise<void> {
+  const bytes = encoder.encode(lines.map((line) => `${line}\n`).join(""));
+  // A reader that has gone is not the gateway's trouble.
+  for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at)).catch(() => bytes.length);
+}
+
+function writeLine(to: typeof Deno.stderr, line: string): void {
+  try {
+    to.writeSync(encoder.encode(`${line}\n`));
+  } catch {
+    // A log that nobody reads any more must not end the gateway.
+  }
+}
+
+if (import.meta.main) Deno.exit(exitCodes[await main(Deno.args)].code);

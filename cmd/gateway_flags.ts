@@ -1,0 +1,69 @@
+/** Flags of the gateway, from its table of settings. */
+import { Command, CommanderError, Option } from "commander";
+import { exitCodes, StartError } from "../src/gateway/exit_codes.ts";
+import { flagOf, type Setting, settings } from "../src/gateway/settings.ts";
+import type { ConfigSources } from "../src/gateway/config.ts";
+
+export interface Flags {
+  readonly settings: ConfigSources["flags"];
+  readonly config?: string;
+  readonly check: boolean;
+  readonly printSchema: boolean;
+}
+
+/**
+ * @returns undefined when help or version was asked for, and printed
+ * @throws {StartError} `usage`
+ */
+export function parseFlags(args: readonly string[], version: string): Flags | undefined {
+  const program = new Command("gateway")
+    .description("The gateway of ssh-mesh: workloads register here, people reach them from here.")
+    .version(version)
+    .exitOverride()
+    .configureOutput({ writeErr() {} })
+    .allowExcessArguments(false)
+    .addHelpText("after", epilogue());
+  for (const [key, { argument, help, list }] of Object.entries<Setting>(settings)) {
+    const option = new Option(`${flagOf(key)} <${argument}>`, help);
+    if (list) option.argParser((value, earlier: string[] | undefined) => [...earlier ?? [], value]);
+    program.addOption(option);
+  }
+  program
+    .option("--config <FILE>", "YAML or JSON with the settings above, as keys with '_' for '-'")
+    .option("--check", "validate everything and exit")
+    .option("--print-schema", "print the JSON Schema of the configuration file and exit");
+  try {
+    program.parse(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return undefined;
+    throw new StartError("usage", error.message.replace(/^error: /, ""), { cause: error });
+  }
+  const { config, check, printSchema, ...rest } = program.opts();
+  const bySetting = Object.entries(rest).map((
+    [name, value],
+  ) => [name.replaceAll(/[A-Z]/g, underscore), value]);
+  return {
+    settings: Object.fromEntries(bySetting),
+    config,
+    check: check ?? false,
+    printSchema: printSchema ?? false,
+  };
+}
+
+/** `allowDial` → `allow_dial`: commander makes camel case. */
+function underscore(letter: string): string {
+  return `_${letter.toLowerCase()}`;
+}
+
+function epilogue(): string {
+  const codes = Object.values(exitCodes).map(({ code, meaning }) => `  ${code}  ${meaning}`);
+  return [
+    "",
+    "Every setting is also a variable (SSHM_ALLOW_DIAL, several values between spaces) and a key of the",
+    "configuration file (allow_dial). A flag beats a variable, a variable the file.",
+    "",
+    "Exit codes:",
+    ...codes,
+  ].join("\n");
+}

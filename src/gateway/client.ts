@@ -1,0 +1,106 @@
+/** One authenticated connection: a user, a node, or both. */
+import type { DecisionContext } from "../identity/policy/mod.ts";
+import type { Identity } from "../identity/principal.ts";
+import type { Clock } from "../platform/clock.ts";
+import { formatAddress, type TcpAddress } from "../platform/net.ts";
+import { Writer } from "../bytes/writer.ts";
+import type { HostPort } from "../ssh/forward/messages.ts";
+import type { ServerConnection } from "../ssh/server.ts";
+import { Msg } from "../ssh/wire/numbers.ts";
+import type { AuditContext } from "../telemetry/audit.ts";
+import { askForLife } from "./keepalive.ts";
+import type { Login } from "./login.ts";
+import { encodeDrain, encodeRefused, MeshRequest } from "./mesh_requests.ts";
+
+export class Client {
+  readonly connection: ServerConnection<Login>;
+  /** Running number, for logs. */
+  readonly id: number;
+  readonly remote: TcpAddress;
+  /** Milliseconds since 1970, of the login. */
+  readonly since: number;
+  /** Of an agent of ours: new for each of its starts. */
+  instance?: string;
+  readonly #clock: Clock;
+  readonly #life = new AbortController();
+  #login: Login;
+
+  constructor(id: number, connection: ServerConnection<Login>, remote: TcpAddress, clock: Clock) {
+    this.id = id;
+    this.connection = connection;
+    this.remote = remote;
+    this.since = clock.now();
+    this.#clock = clock;
+    this.#login = connection.authenticated.identity;
+    connection.closed.then((error) => this.#life.abort(error ?? new Error("the client has gone")));
+  }
+
+  get login(): Login {
+    return this.#login;
+  }
+
+  /** As the keyring, read anew, sees the same proof. */
+  set login(login: Login) {
+    this.#login = login;
+  }
+
+  get identity(): Identity {
+    return this.#login.identity;
+  }
+
+  /** `10.0.0.7:40100` */
+  get description(): string {
+    return formatAddress(this.remote);
+  }
+
+  /** What records call this connection. */
+  get name(): string {
+    return `c${this.id}`;
+  }
+
+  get auditContext(): AuditContext {
+    return { actor: this.identity, remote: this.description, connection: this.name };
+  }
+
+  /** Aborts when the connection has ended. */
+  get ended(): AbortSignal {
+    return this.#life.signal;
+  }
+
+  /** What the policy needs to know about the moment. @param open what is judged is open already */
+  context(open = false): DecisionContext {
+    return { now: this.#clock.now(), sourceAddress: this.remote.hostname, ...(open && { open }) };
+  }
+
+  /** Asks for a sign of life. */
+  probe(): Promise<void> {
+    return askForLife(this.connection);
+  }
+
+  /** Says why a forward is refused or has been withdrawn. */
+  explain(asked: HostPort, sentence: string): void {
+    if (this.instance !== undefined) {
+      this.#tell(MeshRequest.refused, encodeRefused(asked, sentence));
+    } else {
+      // A reply to a forward request carries no text; `ssh -v` shows this (RFC 4253 §11.3).
+      const text = `forward ${asked.host}:${asked.port} refused: ${sentence}`;
+      this.connection.transport.send(
+        new Writer().byte(Msg.DEBUG).boolean(true).string(text).string("").finish(),
+      );
+    }
+  }
+
+  /** Tells an agent of ours to go elsewhere. @param grace milliseconds until the connection is cut */
+  drain(grace: number): void {
+    if (this.instance !== undefined) this.#tell(MeshRequest.drain, encodeDrain(grace));
+  }
+
+  /** Disconnects with a sentence. Idempotent. */
+  close(sentence: string): void {
+    this.connection.close(undefined, sentence);
+  }
+
+  #tell(name: string, data: Uint8Array<ArrayBuffer>): void {
+    this.connection.request(name, data, false).catch(() => {});
+  }
+}

@@ -1,0 +1,100 @@
+/** The session channel of the gateway: commands, and never a shell. */
+import { encodeText } from "../../bytes/bytes.ts";
+import { printable } from "../../bytes/printable.ts";
+import type { Service } from "../../ssh/session/program.ts";
+import type { SessionHandlers, SessionSettings } from "../../ssh/session/server.ts";
+import { type Command, type CommandContext, EXIT, type Output } from "./command.ts";
+import { helpOf } from "./help.ts";
+import { knownHosts } from "./known_hosts.ts";
+import { ls } from "./ls.ts";
+import { status } from "./status.ts";
+import { whoami } from "./whoami.ts";
+
+/** By name. Adding a command is adding a row. */
+export const commands: Readonly<Record<string, Command>> = (() => {
+  const table: Record<string, Command> = { whoami, "known-hosts": knownHosts, ls, status };
+  table.help = helpOf(table);
+  return table;
+})();
+
+/** Bytes that a user at a terminal sends to leave: Ctrl-C and Ctrl-D. */
+const LEAVING: ReadonlySet<number> = new Set([3, 4]);
+
+/** Serves sessions of one client. @param context made anew for each command: things change */
+export function commandSession(context: () => CommandContext): SessionHandlers {
+  return {
+    // A terminal is granted so that clients do not complain; there is nothing that would use it.
+    acceptPty: () => true,
+    acceptEnv: () => false,
+    start(request, settings) {
+      const { forceCommand } = context().client.login.restrictions;
+      if (forceCommand !== undefined) return Promise.resolve(commandService(context, forceCommand, settings));
+      switch (request.type) {
+        case "exec":
+          return Promise.resolve(commandService(context, request.command, settings));
+        case "shell":
+          return Promise.resolve(noShell(context, settings));
+        case "subsystem":
+          return Promise.resolve(undefined);
+      }
+    },
+  };
+}
+
+function commandService(context: () => CommandContext, line: string, settings: SessionSettings): Service {
+  return {
+    async serve(channel) {
+      const output = await runCommand(context(), line);
+      await write(channel, output, settings);
+      return { code: output.exit ?? 0 };
+    },
+  };
+}
+
+/** Runs a command line: words between white space, no quotes. */
+export async function runCommand(context: CommandContext, line: string): Promise<Output> {
+  const [name = "help", ...args] = line.split(/\s+/).filter((word) => word !== "");
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  const output = command
+    ? await command.run(context, args)
+    : { err: [`there is no command '${printable(name, 40)}' here; try help`], exit: EXIT.unknown };
+  const { client, parts: { audit } } = context;
+  const details = { command: line, rule: output.rule ?? "self-service", exit: output.exit ?? 0 };
+  audit.record("command.run", details, client.auditContext);
+  return output;
+}
+
+/**
+ * Somebody asked for a shell. Who serves nothing gets the help; who does (`ssh -R NAME:22:…` without `-N`) is told what,
+ * and stays connected until they leave.
+ */
+function noShell(context: () => CommandContext, settings: SessionSettings): Service {
+  return {
+    async serve(channel) {
+      const { served } = context();
+      if (served.length === 0) {
+        await write(channel, await runCommand(context(), "help"), settings);
+        return { code: 0 };
+      }
+      const out = ["You serve, as long as this connection lasts:", ...served.map((what) => `  ${what}`)];
+      await write(channel, { out }, settings);
+      const buffer = new Uint8Array(256);
+      for (let count = await channel.read(buffer); count !== null; count = await channel.read(buffer)) {
+        if (buffer.subarray(0, count).some((byte) => LEAVING.has(byte))) break;
+      }
+      return { code: 0 };
+    },
+  };
+}
+
+async function write(
+  channel: Parameters<Service["serve"]>[0],
+  { out = [], err = [] }: Output,
+  { pty }: SessionSettings,
+): Promise<void> {
+  // A client with a terminal has put its own into raw mode.
+  const end = pty ? "\r\n" : "\n";
+  const text = (lines: readonly string[]) => encodeText(lines.map((line) => line + end).join(""));
+  if (out.length > 0) await channel.write(text(out));
+  if (err.length > 0) await channel.stderr.write(text(err));
+}

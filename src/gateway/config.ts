@@ -1,0 +1,159 @@
+/** From flags, environment and file to one frozen configuration. Pure: texts and paths come in. */
+import { parse as parseYaml } from "yaml";
+import type { AddressRange } from "../identity/ranges.ts";
+import type { OwnerLimits } from "../identity/policy/mod.ts";
+import type { TcpAddress } from "../platform/net.ts";
+import { StartError } from "./exit_codes.ts";
+import {
+  flagOf,
+  type Setting,
+  type SettingKey,
+  type Settings,
+  settings,
+  type UserCa,
+  variableOf,
+} from "./settings.ts";
+
+/** The whole configuration: nothing is read from anywhere else afterwards. */
+export interface GatewayConfig {
+  readonly listen: readonly TcpAddress[];
+  /** Path of the state folder. */
+  readonly state: string;
+  /** Paths; none: the state folder's own. */
+  readonly hostKeys: readonly string[];
+  readonly policy?: string;
+  /** Undefined: the local user's keys. */
+  readonly authorizedKeys?: readonly string[];
+  readonly userCas: readonly UserCa[];
+  readonly revokedKeys: readonly string[];
+  /** Normalised. */
+  readonly domain: string;
+  readonly trustDomain: string;
+  readonly owners: OwnerLimits;
+  readonly connect: readonly TcpAddress[];
+  readonly knownHosts?: string;
+  readonly identity?: string;
+  /** Patterns of names; undefined: all. */
+  readonly exports?: readonly string[];
+  /** Undefined: no such listener. */
+  readonly admin?: TcpAddress;
+  readonly log: "json" | "text";
+  /** Milliseconds. */
+  readonly drainGrace: number;
+  /** Milliseconds. */
+  readonly loginGrace: number;
+  readonly limits: ConnectionLimits;
+}
+
+export interface ConnectionLimits {
+  readonly maxClients: number;
+  readonly maxStartups: number;
+  readonly maxStartupsPerSource: number;
+  readonly penaltyExempt: readonly AddressRange[];
+}
+
+/** Where values come from, strongest first. */
+export interface ConfigSources {
+  /** By key: the flag's texts, several for lists. */
+  readonly flags: { readonly [K in SettingKey]?: string | readonly string[] };
+  /** The environment, of which `SSHM_…` matters. */
+  readonly environment: (name: string) => string | undefined;
+  readonly file?: { readonly path: string; readonly text: string };
+  /** Path of the state folder when nobody says. */
+  readonly defaultState: string;
+}
+
+/** @throws {StartError} `usage`, naming the flag, variable or key and what is wrong with it */
+export function resolveConfig(sources: ConfigSources): GatewayConfig {
+  return deepFreeze(complete(readSettings(sources), sources));
+}
+
+function readSettings({ flags, environment, file }: ConfigSources): Settings {
+  const inFile = file ? readFile(file) : {};
+  const found: Record<string, unknown> = {};
+  for (const [key, setting] of Object.entries<Setting>(settings)) {
+    const variable = environment(variableOf(key));
+    const flag = flags[key as SettingKey];
+    if (flag !== undefined) found[key] = check(setting, flag, flagOf(key));
+    else if (variable) found[key] = check(setting, fromVariable(setting, variable), variableOf(key));
+    else if (inFile[key] !== undefined) found[key] = check(setting, inFile[key], `${file!.path}: ${key}`);
+  }
+  return found as Settings;
+}
+
+function fromVariable({ list }: Setting, value: string): string | string[] {
+  return list ? value.trim().split(/\s+/) : value;
+}
+
+/** YAML, of which JSON is a part. */
+function readFile({ path, text }: { path: string; text: string }): Record<string, unknown> {
+  let content: unknown;
+  try {
+    content = parseYaml(text, { maxAliasCount: 100 }) ?? {};
+  } catch (error) {
+    throw new StartError("usage", `${path}: ${(error as Error).message.split("\n", 1)[0]}`);
+  }
+  if (typeof content !== "object" || content === null || Array.isArray(content)) {
+    throw new StartError("usage", `${path}: expected keys and values at the top`);
+  }
+  const unknown = Object.keys(content).find((key) => !Object.hasOwn(settings, key));
+  if (unknown !== undefined) {
+    const known = Object.keys(settings).join(", ");
+    throw new StartError(
+      "usage",
+      `${path}: '${unknown}' is not a key of the configuration; there are ${known}`,
+    );
+  }
+  return content as Record<string, unknown>;
+}
+
+function check(setting: Setting, value: unknown, where: string): unknown {
+  const checkOne = (one: unknown) => {
+    const parsed = setting.schema.safeParse(one);
+    if (parsed.success) return parsed.data;
+    const [{ message }] = parsed.error.issues;
+    throw new StartError("usage", `${where}: ${message}`);
+  };
+  if (!setting.list) return checkOne(value);
+  return (Array.isArray(value) ? value : [value]).map(checkOne);
+}
+
+function complete(set: Settings, { defaultState }: ConfigSources): GatewayConfig {
+  const domain = set.domain ?? "localhost";
+  return {
+    listen: set.listen ?? [{ transport: "tcp", hostname: "0.0.0.0", port: 15022 }],
+    state: set.state ?? defaultState,
+    hostKeys: set.host_key ?? [],
+    policy: set.policy,
+    authorizedKeys: set.authorized_keys,
+    userCas: set.trust_user_ca ?? [],
+    revokedKeys: set.revoked_keys ?? [],
+    domain,
+    trustDomain: set.trust_domain ?? domain,
+    owners: { dial: set.allow_dial ?? [], listen: set.allow_listen ?? [] },
+    connect: set.connect ?? [],
+    knownHosts: set.known_hosts,
+    identity: set.identity,
+    exports: set.export,
+    admin: "admin" in set ? set.admin : { transport: "tcp", hostname: "127.0.0.1", port: 15020 },
+    log: set.log ?? "text",
+    drainGrace: set.drain_grace ?? 30_000,
+    loginGrace: set.login_grace ?? 30_000,
+    limits: {
+      maxClients: set.max_clients ?? 10_000,
+      maxStartups: set.max_startups ?? 512,
+      maxStartupsPerSource: set.max_startups_per_source ?? 256,
+      penaltyExempt: set.penalty_exempt ?? [],
+    },
+  };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (Array.isArray(value)) value.forEach(deepFreeze);
+  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) {
+    Object.values(value).forEach(deepFreeze);
+  } else {
+    return value;
+  }
+  return Object.freeze(value);
+}

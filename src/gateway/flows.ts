@@ -1,0 +1,76 @@
+/** Flows as the gateway has them: begun on somebody's right, judged again whenever that may have changed. */
+import type { Action, DecisionContext, Resource } from "../identity/policy/mod.ts";
+import type { Identity } from "../identity/principal.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Duplex } from "../streams/duplex.ts";
+import { relay } from "../streams/relay.ts";
+import type { Flow, Flows, FlowStart } from "../telemetry/flow.ts";
+import type { Judge } from "./policy_file.ts";
+
+/** The right that a flow stands on. */
+export interface FlowBasis {
+  /** Whose right: judged by what that client is then. */
+  readonly client: {
+    readonly identity: Identity;
+    context(open?: boolean): DecisionContext;
+  };
+  readonly action: Action;
+  readonly resource: Resource;
+}
+
+/** How long a target may go on towards a client whose channel is closed both ways, in milliseconds. */
+const CLOSED_CLIENT_LINGER = 10_000;
+
+export class JudgedFlows {
+  readonly #flows: Flows;
+  readonly #clock: Clock;
+  readonly #bases = new WeakMap<Flow, FlowBasis>();
+
+  constructor(flows: Flows, clock: Clock) {
+    this.#flows = flows;
+    this.#clock = clock;
+  }
+
+  /** Begins a flow: end it, or hand it to {@link carry}. */
+  begin(start: Omit<FlowStart, "action">, basis: FlowBasis): Flow {
+    const flow = this.#flows.start({ ...start, action: basis.action });
+    this.#bases.set(flow, basis);
+    return flow;
+  }
+
+  /**
+   * Relays between both until they have ended, and ends the flow. Never rejects.
+   * @param client who asked; `closed` resolves when its side is closed both ways
+   */
+  async carry(
+    flow: Flow,
+    client: Duplex & { readonly closed?: Promise<unknown> },
+    target: Duplex,
+  ): Promise<void> {
+    let over = false;
+    let cancel = () => {};
+    client.closed?.then(() => {
+      // Nothing can reach the client any more; what it sent may still be on its way to the target.
+      const cut = () => flow.cut("aborted", "the client has closed the channel");
+      if (!over) cancel = this.#clock.after(CLOSED_CLIENT_LINGER, cut);
+    });
+    flow.endWith(await relay(client, target, { signal: flow.signal, onBytes: flow.onBytes }));
+    over = true;
+    cancel();
+  }
+
+  /** Cuts what is no longer permitted; how many that were. */
+  judgeAgain(judge: Judge): number {
+    let cut = 0;
+    for (const flow of this.#flows) {
+      const basis = this.#bases.get(flow);
+      if (!basis) continue;
+      const { client, action, resource } = basis;
+      const decision = judge.decide(client.identity, action, resource, client.context(true));
+      if (decision.allowed) continue;
+      flow.cut("revoked", decision.reason);
+      cut++;
+    }
+    return cut;
+  }
+}

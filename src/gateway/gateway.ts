@@ -1,0 +1,295 @@
+/** The gateway: listens, lets clients in, and joins what the other files of this room do. */
+import { printable } from "../bytes/printable.ts";
+import type { PrivateKey } from "../keys/private_key.ts";
+import { hostName } from "../keys/known_hosts.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { CryptoProvider } from "../platform/crypto.ts";
+import {
+  formatAddress,
+  type Net,
+  type NetConnection,
+  type NetListener,
+  type TcpAddress,
+} from "../platform/net.ts";
+import { encodeText } from "../bytes/bytes.ts";
+import type { Policy } from "../identity/policy/mod.ts";
+import { Balancer } from "../routing/balance.ts";
+import { MemoryRegistry } from "../routing/memory.ts";
+import { SOFTWARE } from "../ssh/establish.ts";
+import { SshError } from "../ssh/error.ts";
+import { acceptSsh, type ServerConnection } from "../ssh/server.ts";
+import { Audit } from "../telemetry/audit.ts";
+import { Flows } from "../telemetry/flow.ts";
+import { logger } from "../telemetry/log.ts";
+import { type MeshMetrics, meshMetrics, type Metrics } from "../telemetry/metrics.ts";
+import { Admission, type Penalty } from "./admission.ts";
+import { serverAuth } from "./auth.ts";
+import { Client } from "./client.ts";
+import type { GatewayConfig } from "./config.ts";
+import type { GatewayView } from "./commands/command.ts";
+import { Dialers } from "./dialers.ts";
+import { JudgedFlows } from "./flows.ts";
+import type { Keyring } from "./keyring.ts";
+import { judgeLogin, type Login } from "./login.ts";
+import type { GatewayParts } from "./parts.ts";
+import { PolicyInForce } from "./policy_file.ts";
+import { ServedClient } from "./served_client.ts";
+
+/** A lease lasts this long without a sign of life, in milliseconds: five keepalives. */
+const LEASE_LIFETIME = 60_000;
+
+export interface GatewayOptions {
+  readonly config: Pick<GatewayConfig, "domain" | "limits" | "loginGrace">;
+  readonly crypto: CryptoProvider;
+  readonly clock: Clock;
+  readonly net: Net;
+  readonly hostKeys: readonly PrivateKey[];
+  readonly keyring: Keyring;
+  readonly policy: Policy;
+  readonly metrics: Metrics;
+  /** Take one JSON line each, of a flow's and of an audit record. Must not throw. */
+  readonly writeFlow: (line: string) => void;
+  readonly writeAudit: (line: string) => void;
+}
+
+export class Gateway {
+  readonly flows: Flows;
+  readonly #options: GatewayOptions;
+  readonly #parts: GatewayParts;
+  readonly #policy: PolicyInForce;
+  readonly #metrics: MeshMetrics;
+  readonly #admission: Admission;
+  readonly #clients = new Set<ServedClient>();
+  readonly #listeners: NetListener[] = [];
+  readonly #startedAt: number;
+  readonly #closing = new AbortController();
+  readonly #log = logger("gateway");
+  #keyring: Keyring;
+  #draining = false;
+  #lastClient = 0;
+
+  constructor(options: GatewayOptions) {
+    const { clock, net, config, writeFlow, writeAudit } = options;
+    this.#options = options;
+    this.#keyring = options.keyring;
+    this.#policy = new PolicyInForce(options.policy);
+    this.#metrics = meshMetrics(options.metrics);
+    this.#admission = new Admission(config.limits, clock);
+    this.#startedAt = clock.now();
+    const audit = new Audit({ clock, write: writeAudit });
+    const metrics = this.#metrics;
+    this.flows = new Flows({
+      clock,
+      write: writeFlow,
+      onStart: () => metrics.flows.add(1),
+      onEnd({ action, end, up, down, duration_ms }) {
+        metrics.flows.add(-1);
+        metrics.flowsEnded.add(1, { action, end });
+        metrics.flowBytes.add(up, { direction: "up" });
+        metrics.flowBytes.add(down, { direction: "down" });
+        metrics.flowSeconds.observe(duration_ms / 1000);
+      },
+    });
+    const registry = new MemoryRegistry({ clock, lifetime: LEASE_LIFETIME });
+    registry.watch(({ kind }) => {
+      if (kind !== "changed") metrics.leases.add(kind === "added" ? 1 : -1);
+    });
+    this.#parts = {
+      clock,
+      net,
+      registry,
+      balancer: new Balancer({ clock }),
+      judge: this.#policy,
+      naming: { domain: config.domain },
+      dialers: new Dialers(),
+      flows: new JudgedFlows(this.flows, clock),
+      audit,
+      metrics,
+    };
+  }
+
+  get audit(): Audit {
+    return this.#parts.audit;
+  }
+
+  /** Where it listens, with the real ports. */
+  get addresses(): TcpAddress[] {
+    return this.#listeners.map(({ address }) => address as TcpAddress);
+  }
+
+  /** Whether new connections are welcome. */
+  get ready(): boolean {
+    return this.#listeners.length > 0 && !this.#draining;
+  }
+
+  /** Begins to accept on `address`. @throws {NetError} */
+  async listen(address: TcpAddress): Promise<TcpAddress> {
+    const listener = await this.#options.net.listen(address);
+    this.#listeners.push(listener);
+    this.#accept(listener);
+    return listener.address as TcpAddress;
+  }
+
+  /** Takes over another keyring or policy: what they no longer permit ends now. */
+  async apply(change: { readonly keyring?: Keyring; readonly policy?: Policy }): Promise<void> {
+    if (change.keyring) this.#keyring = change.keyring;
+    if (change.policy) this.#policy.replace(change.policy);
+    if (change.keyring) await Promise.all([...this.#clients].map((served) => this.#judgeLoginAgain(served)));
+    await Promise.all([...this.#clients].map((served) => served.registrations.judgeAgain()));
+    const count = this.#parts.flows.judgeAgain(this.#policy);
+    if (count > 0) this.audit.record("flows.revoked", { count, reason: "keys or rules have changed" });
+  }
+
+  /**
+   * Stops accepting, tells agents to go elsewhere, and lets flows end.
+   * @param grace milliseconds, after which they are cut
+   * @param signal ends the waiting at once
+   * @returns how many were cut
+   */
+  async drain(grace: number, signal: AbortSignal): Promise<number> {
+    this.#draining = true;
+    for (const listener of this.#listeners) listener.close();
+    const leases = await this.#parts.registry.list();
+    this.audit.record("gateway.draining", { flows: this.flows.size, leases: leases.length });
+    for (const { client } of this.#clients) client.drain(grace);
+    const waiting = new AbortController();
+    const over = AbortSignal.any([signal, waiting.signal]);
+    await Promise.race([this.flows.drained(), this.#options.clock.sleep(grace, over).catch(() => {})]);
+    waiting.abort();
+    const cut = this.flows.size;
+    await this.close("the gateway is shutting down");
+    this.audit.record("gateway.stopped", { cut });
+    return cut;
+  }
+
+  /** Ends everything now. */
+  async close(sentence: string): Promise<void> {
+    this.#draining = true;
+    for (const listener of this.#listeners.splice(0)) listener.close();
+    this.flows.cutAll("drained", sentence);
+    for (const { client } of this.#clients) client.close(sentence);
+    this.#closing.abort(new SshError("closed", sentence));
+    await Promise.all([...this.#clients].map(({ client }) => client.connection.closed));
+    await this.flows.drained();
+    await this.#parts.registry.close();
+  }
+
+  // -- connections -----------------------------------------------------------------------------------------------
+
+  async #accept(listener: NetListener): Promise<void> {
+    for await (const connection of listener) this.#arrived(connection);
+  }
+
+  async #arrived(connection: NetConnection): Promise<void> {
+    const remote = connection.remote as TcpAddress;
+    const place = this.#admission.admit(remote.hostname, this.#clients.size);
+    if (typeof place === "string") {
+      this.#log.warn("connection from {remote} refused: {reason}", {
+        remote: formatAddress(remote),
+        reason: place,
+      });
+      // As sshd says it: a line that is no identification (RFC 4253 §4.2) and that clients show.
+      await connection.write(encodeText("Not allowed at this time\r\n")).catch(() => {});
+      return connection.close();
+    }
+    try {
+      await this.#handshake(connection, remote);
+    } catch (error) {
+      const penalty = penaltyFor(error);
+      if (penalty) this.#admission.punish(remote.hostname, penalty);
+      this.#log.info("connection from {remote} came to nothing: {reason}", {
+        remote: formatAddress(remote),
+        reason: error instanceof Error ? error.message : String(error),
+      });
+    } finally {
+      place.release();
+    }
+  }
+
+  #handshake(connection: NetConnection, remote: TcpAddress): Promise<ServerConnection<Login>> {
+    const { crypto, clock, hostKeys, config } = this.#options;
+    return acceptSsh<Login>(connection, {
+      crypto,
+      clock,
+      hostKeys,
+      loginGraceMs: config.loginGrace,
+      signal: this.#closing.signal,
+      auth: serverAuth({
+        keyring: () => this.#keyring,
+        clock,
+        remote,
+        audit: this.audit,
+        metrics: this.#metrics,
+      }),
+      prepare: (connection) => this.#welcome(connection, remote),
+    });
+  }
+
+  #welcome(connection: ServerConnection<Login>, remote: TcpAddress): void {
+    const client = new Client(++this.#lastClient, connection, remote, this.#options.clock);
+    const served = new ServedClient(client, this.#parts, () => this.#view());
+    this.#clients.add(served);
+    this.#metrics.connections.add(1);
+    const method = connection.authenticated.methods.at(-1)?.method ?? "publickey";
+    this.audit.record("auth.accepted", { method }, client.auditContext);
+    this.#log.info("{client} {who} from {remote} is connected", {
+      client: client.name,
+      who: client.identity.name,
+      remote: client.description,
+      software: printable(connection.peerVersion),
+    });
+    if (this.#draining) client.drain(0);
+    connection.closed.then((error) => {
+      this.#clients.delete(served);
+      this.#metrics.connections.add(-1);
+      this.#log.info("{client} {who} has gone", {
+        client: client.name,
+        who: client.identity.name,
+        ...(error && { why: error.message }),
+      });
+    });
+  }
+
+  async #judgeLoginAgain({ client }: ServedClient): Promise<void> {
+    // As of its login: expiry ends only what is new.
+    const context = { now: client.since, address: client.remote.hostname };
+    const login = await judgeLogin(this.#keyring, client.login.proof, context);
+    if (!("refused" in login)) return void (client.login = login);
+    const details = { method: "publickey", reason: `withdrawn: ${login.refused}` };
+    this.audit.record("auth.refused", details, client.auditContext);
+    client.close("your credential is no longer accepted");
+  }
+
+  #view(): GatewayView {
+    const { config, hostKeys } = this.#options;
+    const ports = [...new Set(this.addresses.map(({ port }) => port))];
+    return {
+      hostKeys: hostKeys.map(({ publicKey }) => publicKey),
+      hostNames: ports.map((port) => hostName(config.domain, port)),
+      startedAt: this.#startedAt,
+      version: SOFTWARE,
+      clients: this.#clients.size,
+      draining: this.#draining,
+      leases: () => this.#parts.registry.list(),
+      flows: () => this.flows,
+    };
+  }
+}
+
+/** What a connection that came to nothing costs its address; nothing where the fault was not its own. */
+function penaltyFor(error: unknown): Penalty | undefined {
+  if (!(error instanceof SshError)) return "broken";
+  switch (error.code) {
+    case "auth":
+      return "refused";
+    case "timeout":
+      return "late";
+    case "closed":
+      return undefined;
+    case "connection-lost":
+    case "disconnected":
+      return "left";
+    default:
+      return "broken";
+  }
+}

@@ -1,0 +1,173 @@
+/** Reads the keyring from the files that the configuration names, or from the user's own where it names none. */
+import { parseRevokedKeys, type RevocationList } from "../cert/revocation.ts";
+import { isUnrestrictedLine, parseAuthorizedKeys } from "../keys/authorized_keys.ts";
+import { type Files, FilesError } from "../platform/files.ts";
+import type { GatewayConfig } from "./config.ts";
+import { StartError } from "./exit_codes.ts";
+import type { Keyring, KnownKey } from "./keyring.ts";
+import { listFolder, readBytes, readText, readTextIfThere } from "./text_file.ts";
+
+/** The part of the configuration that says who is known. */
+export type KeyringConfig = Pick<
+  GatewayConfig,
+  "authorizedKeys" | "userCas" | "revokedKeys" | "trustDomain" | "state"
+>;
+
+export interface LoadedKeyring {
+  readonly keyring: Keyring;
+  /** Files that it was read from, or would have been: to be watched. */
+  readonly paths: readonly string[];
+  /** Lines that count for nothing, each as a sentence. */
+  readonly warnings: readonly string[];
+}
+
+/** File name of the key that is made when there is no owner: in the state folder. */
+export const OWNER_KEY_NAME = "owner_ed25519";
+
+/** Where the keyring is read from. */
+export interface KeyringFiles {
+  readonly files: Files;
+  readonly config: KeyringConfig;
+  /** The user's home folder, when there is one. */
+  readonly home: string | undefined;
+}
+
+/**
+ * Owners are the lines of the configured files. Where none are configured: keys in `~/.ssh/*.pub` whose private key
+ * lies beside them, unrestricted lines of `~/.ssh/authorized_keys`, and the key that was once made for want of these.
+ * `cert-authority` lines and `--trust-user-ca` let others prove who they are, and make nobody an owner.
+ *
+ * @param options.missing a configured file that is not there: an error at the start; later it means that all its keys
+ * were removed
+ * @throws {StartError} `files` when a configured file is missing, unreadable or not what it should be
+ */
+export async function loadKeyring(
+  { files, config, home }: KeyringFiles,
+  options: { readonly missing?: "error" | "empty" } = {},
+): Promise<LoadedKeyring> {
+  const reading = new Reading(files, options.missing ?? "error");
+  if (config.authorizedKeys) {
+    for (const path of config.authorizedKeys) await reading.configured(path);
+  } else {
+    if (home !== undefined) await reading.userFolder(`${home}/.ssh`);
+    await reading.optional(`${config.state}/${OWNER_KEY_NAME}.pub`, () => true);
+  }
+  for (const { file, trustDomain } of config.userCas) await reading.authorities(file, trustDomain);
+  const revoked: RevocationList[] = [];
+  for (const path of config.revokedKeys) revoked.push(await reading.revoked(path));
+  const { known, paths, warnings } = reading;
+  return { keyring: makeKeyring(known, config.trustDomain, revoked), paths, warnings };
+}
+
+/** @param trustDomain the gateway's own: nobody else's e-mail addresses lie under it */
+export function makeKeyring(
+  known: readonly KnownKey[],
+  trustDomain: string,
+  revoked: readonly RevocationList[] = [],
+): Keyring {
+  const others = known.flatMap(({ trustDomain }) => trustDomain === undefined ? [] : [trustDomain]);
+  return {
+    known,
+    trustDomains: [...new Set([trustDomain, ...others])],
+    async isRevoked({ key, certificate }) {
+      for (const list of revoked) if (await list.isRevoked(certificate ?? key)) return true;
+      return false;
+    },
+  };
+}
+
+class Reading {
+  readonly known: KnownKey[] = [];
+  readonly paths: string[] = [];
+  readonly warnings: string[] = [];
+  readonly #files: Files;
+  readonly #missing: "error" | "empty";
+
+  constructor(files: Files, missing: "error" | "empty") {
+    this.#files = files;
+    this.#missing = missing;
+  }
+
+  /** A file of owners: it must be there. */
+  async configured(path: string): Promise<void> {
+    this.#add(path, await this.#required(path), (known) => !known.authority);
+  }
+
+  async userFolder(folder: string): Promise<void> {
+    // A key that comes or goes changes the folder.
+    this.paths.push(folder);
+    const names = await listFolder(this.#files, folder);
+    const pairs = names.filter((name) =>
+      name.endsWith(".pub") && names.includes(name.slice(0, -".pub".length))
+    );
+    for (const name of pairs) {
+      await this.optional(`${folder}/${name}`, () => true);
+    }
+    await this.optional(`${folder}/authorized_keys`, isUnrestrictedLine);
+  }
+
+  /** A file of the user's: what is not there, or cannot be read, makes nobody an owner. */
+  async optional(path: string, owns: (entry: KnownKey["entry"]) => boolean): Promise<void> {
+    try {
+      const text = await readTextIfThere(this.#files, path);
+      this.paths.push(path);
+      if (text !== undefined) this.#add(path, text, owns);
+    } catch (error) {
+      if (!(error instanceof FilesError)) throw error;
+      this.paths.push(path);
+      this.warnings.push(`${path} cannot be read: ${error.message}`);
+    }
+  }
+
+  /** A file of authorities' public keys, one per line. */
+  async authorities(path: string, trustDomain: string | undefined): Promise<void> {
+    const { keys, faults } = parseAuthorizedKeys(await this.#required(path));
+    if (keys.length === 0 && this.#missing === "error") {
+      throw new StartError("files", `${path} holds no public key of an authority`);
+    }
+    this.#warn(path, faults);
+    for (const entry of keys) {
+      const source = `${path}:${entry.line}`;
+      this.known.push({ entry: { ...entry, authority: true }, owner: false, trustDomain, source });
+    }
+  }
+
+  async revoked(path: string): Promise<RevocationList> {
+    this.paths.push(path);
+    try {
+      return parseRevokedKeys(await readBytes(this.#files, path));
+    } catch (error) {
+      // Without it, what was revoked would count again.
+      throw new StartError("files", `${path} cannot be used: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  async #required(path: string): Promise<string> {
+    this.paths.push(path);
+    try {
+      return await readText(this.#files, path);
+    } catch (error) {
+      if (this.#missing === "empty" && error instanceof FilesError && error.code === "not-found") {
+        this.warnings.push(`${path} is gone: none of its keys counts any more`);
+        return "";
+      }
+      throw new StartError("files", `${path} cannot be read: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  #add(path: string, text: string, owns: (entry: KnownKey["entry"]) => boolean): void {
+    const { keys, faults } = parseAuthorizedKeys(text);
+    this.#warn(path, faults);
+    for (const entry of keys) {
+      // The same key twice is one key; the file that says owner counts.
+      this.known.push({ entry, owner: !entry.authority && owns(entry), source: `${path}:${entry.line}` });
+    }
+    this.known.sort((a, b) => Number(b.owner) - Number(a.owner));
+  }
+
+  #warn(path: string, faults: readonly { line: number; reason: string }[]): void {
+    for (const { line, reason } of faults) {
+      this.warnings.push(`${path}:${line} grants nothing: ${reason}`);
+    }
+  }
+}

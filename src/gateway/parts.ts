@@ -1,0 +1,24 @@
+/** What the parts of a gateway share. */
+import type { Clock } from "../platform/clock.ts";
+import type { Net } from "../platform/net.ts";
+import type { Balancer } from "../routing/balance.ts";
+import type { NamingContext } from "../routing/forward_request.ts";
+import type { Registry } from "../routing/registry.ts";
+import type { Audit } from "../telemetry/audit.ts";
+import type { MeshMetrics } from "../telemetry/metrics.ts";
+import type { Dialers } from "./dialers.ts";
+import type { JudgedFlows } from "./flows.ts";
+import type { Judge } from "./policy_file.ts";
+
+export interface GatewayParts {
+  readonly clock: Clock;
+  readonly net: Net;
+  readonly registry: Registry;
+  readonly balancer: Balancer;
+  readonly judge: Judge;
+  readonly naming: Omit<NamingContext, "ownName">;
+  readonly dialers: Dialers;
+  readonly flows: JudgedFlows;
+  readonly audit: Audit;
+  readonly metrics: MeshMetrics;
+}

@@ -1,0 +1,65 @@
+/** The policy in force. */
+import {
+  authorize,
+  type Decision,
+  emptyPolicy,
+  type OwnerLimits,
+  parsePolicy,
+  type Policy,
+} from "../identity/policy/mod.ts";
+import type { Action, DecisionContext, Resource } from "../identity/policy/mod.ts";
+import type { Identity } from "../identity/principal.ts";
+import type { Files } from "../platform/files.ts";
+import { StartError } from "./exit_codes.ts";
+import { readText } from "./text_file.ts";
+
+/** Answers who may what, by the policy as it is now: for whoever must not keep one that has been replaced. */
+export interface Judge {
+  decide(identity: Identity, action: Action, resource: Resource, context: DecisionContext): Decision;
+  /** Whether somebody other than nobody might dial at all: names are looked up only then. */
+  mayDial(identity: Identity): boolean;
+}
+
+export class PolicyInForce implements Judge {
+  #policy: Policy;
+
+  constructor(policy: Policy = emptyPolicy) {
+    this.#policy = policy;
+  }
+
+  replace(policy: Policy): void {
+    this.#policy = policy;
+  }
+
+  decide(identity: Identity, action: Action, resource: Resource, context: DecisionContext): Decision {
+    return authorize(this.#policy, identity, action, resource, context);
+  }
+
+  mayDial({ owner }: Identity): boolean {
+    const { owners, rules } = this.#policy;
+    return owner && owners.dial.length > 0 || rules.some(({ deny, may }) => !deny && may.has("dial"));
+  }
+}
+
+/**
+ * Reads the policy; without a file, the defaults alone.
+ * @throws {StartError} `files`, with every mistake and its line
+ */
+export async function loadPolicy(
+  files: Files,
+  path: string | undefined,
+  owners: OwnerLimits,
+): Promise<Policy> {
+  if (path === undefined) return { ...emptyPolicy, owners };
+  let text: string;
+  try {
+    text = await readText(files, path);
+  } catch (error) {
+    throw new StartError("files", `${path} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  try {
+    return parsePolicy(text, { file: path, owners });
+  } catch (error) {
+    throw new StartError("files", (error as Error).message, { cause: error });
+  }
+}

@@ -1,0 +1,330 @@
+/** What one client has asked the gateway to forward to it (`tcpip-forward`): names it serves, ports it opened. */
+import type { Decision, Resource } from "../identity/policy/mod.ts";
+import type { NetConnection, NetListener } from "../platform/net.ts";
+import { formatAddress } from "../platform/net.ts";
+import { permitsListen } from "../keys/restrictions.ts";
+import { classifyForward, type ListenerPort, type NodePort } from "../routing/forward_request.ts";
+import { shortName } from "../routing/names.ts";
+import { type Endpoint, type Holder, type Lease, RegistryError } from "../routing/registry.ts";
+import { discard, type OpenRequest, TargetError } from "../routing/target.ts";
+import { ChannelOpenError } from "../ssh/error.ts";
+import type { GrantedListener } from "../ssh/forward/incoming.ts";
+import { encodeTcpChannel, type HostPort } from "../ssh/forward/messages.ts";
+import type { Channel } from "../ssh/connection/types.ts";
+import { anonymous } from "../identity/principal.ts";
+import type { Client } from "./client.ts";
+import type { GatewayParts } from "./parts.ts";
+
+/** A request that stays as it is, with the sentence for the client. */
+class Refused extends Error {
+  constructor(message: string, readonly rule: string) {
+    super(message);
+  }
+}
+
+/** What was granted, judged again when the policy changes. */
+interface Grant {
+  readonly asked: HostPort;
+  readonly action: "register" | "listen";
+  readonly resource: Resource;
+  /** For people: `web.localhost:22`. */
+  readonly what: string;
+  readonly lease?: Lease;
+  end(): Promise<void>;
+}
+
+export class Registrations implements Holder {
+  readonly #client: Client;
+  readonly #parts: GatewayParts;
+  readonly #grants = new Set<Grant>();
+
+  constructor(client: Client, parts: GatewayParts) {
+    this.#client = client;
+    this.#parts = parts;
+  }
+
+  /** For people: what this client serves. */
+  get served(): string[] {
+    return [...this.#grants].map(({ what }) => what);
+  }
+
+  /** Full names under this client's leases. */
+  get names(): string[] {
+    return [...new Set([...this.#grants].flatMap(({ lease }) => lease ? [lease.name] : []))];
+  }
+
+  get size(): number {
+    return this.#grants.size;
+  }
+
+  /** Answers `tcpip-forward`: undefined is a refusal, whose reason the client and the log have been told. */
+  async listen(asked: HostPort): Promise<GrantedListener | undefined> {
+    try {
+      return await this.#grant(asked);
+    } catch (error) {
+      if (this.#client.ended.aborted) return undefined;
+      this.#refuse(asked, error);
+      return undefined;
+    }
+  }
+
+  #refuse(asked: HostPort, error: unknown): void {
+    const { audit, metrics } = this.#parts;
+    const outcome = error instanceof RegistryError ? error.code : "refused";
+    const rule = error instanceof Refused ? error.rule : outcome;
+    const reason = error instanceof Error ? error.message : String(error);
+    const { host: name, port } = asked;
+    audit.record("node.refused", { name, port, rule, reason }, this.#client.auditContext);
+    metrics.registrations.add(1, { outcome });
+    const known = error instanceof Refused || error instanceof RegistryError;
+    this.#client.explain(asked, known ? error.message : "the gateway could not do it");
+  }
+
+  /** The client has answered a keepalive: its leases last. */
+  renew(): void {
+    for (const { lease } of this.#grants) {
+      if (lease) this.#parts.registry.renew(lease).catch(() => {});
+    }
+  }
+
+  /** The client has gone: everything ends. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#grants].map((grant) => this.#end(grant)));
+  }
+
+  /** The policy or the client's identity has changed: what is no longer permitted ends. */
+  async judgeAgain(): Promise<void> {
+    const { judge, audit } = this.#parts;
+    const { identity } = this.#client;
+    for (const grant of [...this.#grants]) {
+      const decision = judge.decide(identity, grant.action, grant.resource, this.#client.context(true));
+      if (decision.allowed) {
+        await this.#refresh(grant);
+        continue;
+      }
+      const { rule, reason } = decision;
+      const details = { action: grant.action, resource: grant.what, rule, reason };
+      audit.record("access.refused", details, this.#client.auditContext);
+      await this.#end(grant);
+      this.#client.explain(grant.asked, "you are no longer permitted to serve this");
+    }
+  }
+
+  // -- as a lease's holder ---------------------------------------------------------------------------------------
+
+  get description(): string {
+    return this.#client.description;
+  }
+
+  probe(): Promise<void> {
+    return this.#client.probe();
+  }
+
+  async open({ asked }: Endpoint, { origin, signal }: OpenRequest): Promise<Channel> {
+    return await this.#forwarded({ host: asked.address, port: asked.port }, origin, signal);
+  }
+
+  evicted(lease: Lease, why: string): void {
+    for (const grant of this.#grants) {
+      if (grant.lease?.name === lease.name && grant.lease.epoch === lease.epoch) this.#grants.delete(grant);
+    }
+    const { name, epoch } = lease;
+    this.#parts.audit.record("node.evicted", { name, epoch, reason: why }, this.#client.auditContext);
+    // A connection that serves nothing any more is of no use to an agent, and may be half-open.
+    if (this.#grants.size === 0) this.#client.close(`${lease.name}: ${why}`);
+  }
+
+  // -- granting --------------------------------------------------------------------------------------------------
+
+  async #grant(asked: HostPort): Promise<GrantedListener> {
+    const { naming } = this.#parts;
+    const { identity, login } = this.#client;
+    if (!permitsListen(login.restrictions, asked.host, asked.port)) {
+      throw new Refused("your key's line does not permit this forward (permitlisten)", "permitlisten");
+    }
+    const request = classifyForward(asked.host, asked.port, { ...naming, ownName: identity.fqdn });
+    switch (request.kind) {
+      case "node-port":
+      case "own-name":
+        return await this.#serveName(asked, request);
+      case "listener":
+        return await this.#openPort(asked, request);
+      case "mesh":
+        throw new Refused(`this gateway does not carry mesh traffic (port ${asked.port}) yet`, "mesh");
+      case "refused":
+        throw new Refused(request.reason, "names");
+    }
+  }
+
+  async #serveName(asked: HostPort, { name, port, publish, answerPort }: NodePort): Promise<GrantedListener> {
+    const { registry, audit, metrics } = this.#parts;
+    const client = this.#client;
+    const resource = this.#nodeResource(name, port);
+    const decision = this.#decide("register", resource);
+    const { issuer, subject, name: ownerName } = client.identity;
+    const endpoint: Endpoint = {
+      port,
+      published: publish && this.#mayPublish(resource),
+      asked: { address: asked.host, port: answerPort },
+    };
+    const claim = {
+      name,
+      endpoint,
+      owner: { issuer, subject, name: ownerName },
+      instance: client.instance,
+      shared: decision.shared,
+    };
+    const lease = await registry.register(claim, this, { signal: client.ended });
+    const what = `${name}:${port}`;
+    const grant: Grant = {
+      asked,
+      action: "register",
+      resource,
+      what,
+      lease,
+      end: async () => void await registry.release(lease, endpoint.asked),
+    };
+    if (client.ended.aborted) {
+      await grant.end();
+      throw client.ended.reason;
+    }
+    this.#grants.add(grant);
+    const { published } = endpoint;
+    const { epoch } = lease;
+    const { rule } = decision;
+    audit.record("node.registered", { name, port, epoch, rule, published }, client.auditContext);
+    if (publish && !published) audit.record("node.unpublished", { name, port, rule }, client.auditContext);
+    metrics.registrations.add(1, { outcome: "granted" });
+    return { port: answerPort, close: () => this.#end(grant) };
+  }
+
+  #nodeResource(name: string, port: number): Resource & { kind: "node" } {
+    const alias = shortName(name, this.#parts.naming.domain);
+    return { kind: "node", name, port, ...(alias && { aliases: [alias] }) };
+  }
+
+  #mayPublish(resource: Resource): boolean {
+    const { judge } = this.#parts;
+    return judge.decide(this.#client.identity, "publish", resource, this.#client.context()).allowed;
+  }
+
+  /** Publishing is a right of its own: it may have come or gone. */
+  async #refresh(grant: Grant): Promise<void> {
+    const { lease, resource } = grant;
+    if (!lease || resource.kind !== "node" || (resource.port !== 80 && resource.port !== 443)) return;
+    const { registry } = this.#parts;
+    const current = (await registry.list(lease.name)).find(({ epoch }) => epoch === lease.epoch);
+    const endpoint = current?.endpoints.find(({ port }) => port === resource.port);
+    const published = this.#mayPublish(resource);
+    if (!current || !endpoint || endpoint.published === published) return;
+    const claim = { ...current, endpoint: { ...endpoint, published }, shared: true };
+    await registry.register(claim, this).catch(() => {});
+  }
+
+  async #openPort(asked: HostPort, { hostname, port }: ListenerPort): Promise<GrantedListener> {
+    const { net, audit } = this.#parts;
+    const resource: Resource = { kind: "listener", port };
+    const decision = this.#decide("listen", resource);
+    const listener = await net.listen({ transport: "tcp", hostname, port }).catch((error) => {
+      throw new Refused(`port ${port} cannot be opened here: ${error.message}`, "listen");
+    });
+    const what = formatAddress(listener.address);
+    const grant: Grant = {
+      asked,
+      action: "listen",
+      resource,
+      what,
+      end: () => Promise.resolve(listener.close()),
+    };
+    if (this.#client.ended.aborted) {
+      listener.close();
+      throw this.#client.ended.reason;
+    }
+    this.#grants.add(grant);
+    audit.record("listener.opened", { address: what, rule: decision.rule }, this.#client.auditContext);
+    this.#accept(listener, asked, decision, resource);
+    return { port, close: () => this.#end(grant) };
+  }
+
+  async #accept(
+    listener: NetListener,
+    asked: HostPort,
+    decision: Decision,
+    resource: Resource,
+  ): Promise<void> {
+    for await (const connection of listener) this.#arrived(connection, listener, asked, decision, resource);
+  }
+
+  /** Somebody has connected to a port that the client opened. */
+  async #arrived(
+    connection: NetConnection,
+    listener: NetListener,
+    asked: HostPort,
+    { rule, maxSession }: Decision,
+    resource: Resource,
+  ): Promise<void> {
+    const client = this.#client;
+    const { remote } = connection;
+    const origin = remote.transport === "tcp" ? remote : { hostname: "127.0.0.1", port: 0 };
+    const flow = this.#parts.flows.begin({
+      // Nobody is asked for a credential there: the port is the client's.
+      who: anonymous,
+      target: formatAddress(listener.address),
+      rule,
+      maxSession,
+      remote: formatAddress(remote),
+      connection: client.name,
+    }, { client, action: "listen", resource });
+    try {
+      const channel = await this.#forwarded(asked, origin, flow.signal);
+      flow.via = client.description;
+      await this.#parts.flows.carry(flow, connection, channel);
+    } catch (error) {
+      flow.end("open-failed", error);
+      discard(connection);
+    }
+  }
+
+  async #forwarded(
+    target: HostPort,
+    origin: OpenRequest["origin"],
+    signal: AbortSignal | undefined,
+  ): Promise<Channel> {
+    const originator = { host: origin.hostname, port: origin.port };
+    try {
+      const data = encodeTcpChannel({ target, originator });
+      return await this.#client.connection.open("forwarded-tcpip", data, { signal });
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      const why = error instanceof ChannelOpenError
+        ? `the node refused: ${error.message}`
+        : "the node has gone";
+      throw new TargetError("failed", why, { cause: error });
+    }
+  }
+
+  /** @throws {Refused} */
+  #decide(action: "register" | "listen", resource: Resource): Decision {
+    const decision = this.#parts.judge.decide(
+      this.#client.identity,
+      action,
+      resource,
+      this.#client.context(),
+    );
+    if (decision.allowed) return decision;
+    throw new Refused(decision.peerSentence, decision.rule);
+  }
+
+  async #end(grant: Grant): Promise<void> {
+    if (!this.#grants.delete(grant)) return;
+    await grant.end();
+    const { audit } = this.#parts;
+    const { lease, what, resource } = grant;
+    if (lease && resource.kind === "node") {
+      const { name, epoch } = lease;
+      audit.record("node.released", { name, port: resource.port, epoch }, this.#client.auditContext);
+    } else {
+      audit.record("listener.closed", { address: what }, this.#client.auditContext);
+    }
+  }
+}

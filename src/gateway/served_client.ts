@@ -1,0 +1,105 @@
+/** Everything that the gateway does for one client: sessions, forwards, keepalive, requests of our own agents. */
+import { MalformedError } from "../bytes/reader.ts";
+import { parseDialRange } from "../identity/ranges.ts";
+import type { OpenRequest } from "../routing/target.ts";
+import { TargetError } from "../routing/target.ts";
+import { Router } from "../ssh/connection/router.ts";
+import type { Channel } from "../ssh/connection/types.ts";
+import { ChannelOpenError } from "../ssh/error.ts";
+import { serveForwarding } from "../ssh/forward/incoming.ts";
+import { openTcp } from "../ssh/forward/outgoing.ts";
+import { serveSession } from "../ssh/session/server.ts";
+import type { Client } from "./client.ts";
+import type { GatewayView } from "./commands/command.ts";
+import { commandSession } from "./commands/mod.ts";
+import type { Dialer } from "./dialers.ts";
+import { serveDirect } from "./direct.ts";
+import { keepAlive } from "./keepalive.ts";
+import { decodeAllowDial, decodeInstance, MeshRequest } from "./mesh_requests.ts";
+import type { GatewayParts } from "./parts.ts";
+import { Registrations } from "./registrations.ts";
+
+export class ServedClient implements Dialer {
+  readonly client: Client;
+  readonly registrations: Registrations;
+  readonly #parts: GatewayParts;
+
+  /** Takes the connection over; call it before the first message is handled. */
+  constructor(client: Client, parts: GatewayParts, view: () => GatewayView) {
+    this.client = client;
+    this.#parts = parts;
+    this.registrations = new Registrations(client, parts);
+    const { connection } = client;
+    const router = new Router(connection);
+    const session = commandSession(() => ({
+      client,
+      parts,
+      served: this.registrations.served,
+      gateway: view(),
+    }));
+    router.onChannel("session", (incoming) => void serveSession(incoming.accept(), session));
+    router.onChannel("direct-tcpip", (incoming) => serveDirect(incoming, client, parts));
+    serveForwarding(connection, router, { listenTcp: (asked) => this.registrations.listen(asked) });
+    router.onRequest(MeshRequest.instance, ({ data }) => this.#takeInstance(data));
+    router.onRequest(MeshRequest.allowDial, ({ data }) => this.#takeDialRanges(data));
+    keepAlive(connection, parts.clock, {
+      answered: () => this.registrations.renew(),
+      silent: () => client.close("no answer to a keepalive"),
+    });
+    connection.closed.then(() => {
+      parts.dialers.withdraw(this);
+      return this.registrations.close();
+    });
+  }
+
+  // -- as a dialer -----------------------------------------------------------------------------------------------
+
+  get identity() {
+    return this.client.identity;
+  }
+
+  get description(): string {
+    return this.client.description;
+  }
+
+  names(): readonly string[] {
+    return this.registrations.names;
+  }
+
+  async dial(
+    { hostname, port }: { readonly hostname: string; readonly port: number },
+    { origin, signal }: OpenRequest,
+  ): Promise<Channel> {
+    const originator = { host: origin.hostname, port: origin.port };
+    try {
+      return await openTcp(this.client.connection, { host: hostname, port }, { originator, signal });
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      const why = error instanceof ChannelOpenError
+        ? `the node refused: ${error.message}`
+        : "the node has gone";
+      throw new TargetError("failed", why, { cause: error });
+    }
+  }
+
+  // -- requests of our agents ------------------------------------------------------------------------------------
+
+  #takeInstance(data: Uint8Array<ArrayBuffer>): boolean {
+    // Leases that stand were claimed without it, or with another.
+    if (this.registrations.size > 0) return false;
+    this.client.instance = decodeInstance(data);
+    return true;
+  }
+
+  #takeDialRanges(data: Uint8Array<ArrayBuffer>): boolean {
+    const ranges = decodeAllowDial(data).map((text) => {
+      try {
+        return parseDialRange(text);
+      } catch (cause) {
+        throw new MalformedError("not a range", { cause });
+      }
+    });
+    this.#parts.dialers.offer(this, ranges);
+    return true;
+  }
+}

@@ -1,0 +1,161 @@
+/** Every setting of the gateway: one table for flags, environment, configuration file, schema and help. */
+import { z } from "zod";
+import { parseAddressRange, parseDialRange, parseDuration, parsePortRange } from "../identity/ranges.ts";
+import { parseTcpAddress } from "../platform/net.ts";
+import { normalizeName } from "../routing/names.ts";
+
+/** A text that `parse` understands; what it throws becomes the sentence of the mistake. */
+function text<T>(parse: (text: string) => T) {
+  return z.string().transform((value, context) => {
+    try {
+      return parse(value);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : String(error) });
+      return z.NEVER;
+    }
+  });
+}
+
+/** `ADDR:PORT` with `=ssh` behind it or nothing; IPv6 in brackets, no address means all. */
+function parseListen(value: string) {
+  const [address, protocols = "ssh"] = value.split("=", 2);
+  if (protocols !== "ssh") {
+    throw new TypeError(
+      `'${value}': this gateway serves ssh; '${protocols}' is not a protocol that it knows`,
+    );
+  }
+  const { transport, hostname, port } = parseTcpAddress(address);
+  return { transport, hostname: hostname || "0.0.0.0", port };
+}
+
+function parseAdmin(value: string) {
+  if (value === "off") return undefined;
+  const { transport, hostname, port } = parseTcpAddress(value);
+  return { transport, hostname: hostname || "127.0.0.1", port };
+}
+
+const file = z.string().min(1);
+const dialRange = text((value) => parseDialRange(value));
+/** Milliseconds. */
+const duration = text(parseDuration);
+const count = z.coerce.number().int().min(1);
+
+/** A user CA: its file alone, or with the trust domain whose workloads it vouches for. */
+const userCa = z.union([
+  file.transform((file): UserCa => ({ file })),
+  z.strictObject({ file, trust_domain: text(normalizeName).optional() })
+    .transform(({ file, trust_domain }): UserCa => ({ file, trustDomain: trust_domain })),
+]);
+
+export interface UserCa {
+  readonly file: string;
+  /** Normalised. One authority, or one file of them, may have it. */
+  readonly trustDomain?: string;
+}
+
+/** One setting. */
+export interface Setting {
+  /** What stands behind the flag in the help. */
+  readonly argument: string;
+  readonly help: string;
+  /** The flag may be repeated; the variable holds values between white space, the file a list. */
+  readonly list: boolean;
+  /** Of one value. */
+  readonly schema: z.ZodType;
+}
+
+function one<S extends z.ZodType>(argument: string, schema: S, help: string) {
+  return { argument, help, list: false, schema } as const;
+}
+
+function many<S extends z.ZodType>(argument: string, schema: S, help: string) {
+  return { argument, help, list: true, schema } as const;
+}
+
+/** By key of the configuration file: `allow_dial` is the flag `--allow-dial` and the variable `SSHM_ALLOW_DIAL`. */
+export const settings = {
+  listen: many("ADDR:PORT", text(parseListen), "where to listen (default 0.0.0.0:15022; port 0 picks one)"),
+  state: one("DIR", file, "state folder (default ${XDG_STATE_HOME:-~/.local/state}/ssh-mesh)"),
+  host_key: many(
+    "FILE",
+    file,
+    "host key in place of the state folder's own, such as /etc/ssh/ssh_host_ed25519_key",
+  ),
+  policy: one("FILE", file, "who may what, beyond what owners may; reloaded when it changes"),
+  authorized_keys: many("FILE", file, "keys of owners, in place of those under ~/.ssh"),
+  trust_user_ca: many(
+    "FILE",
+    userCa,
+    "public keys of authorities whose user certificates say who somebody is",
+  ),
+  revoked_keys: many(
+    "FILE",
+    file,
+    "keys and certificates that count no more: a KRL, or one public key per line",
+  ),
+  domain: one("NAME", text(normalizeName), "the gateway's DNS name; nodes are *.NAME (default localhost)"),
+  trust_domain: one("NAME", text(normalizeName), "domain of workload identities (default the domain)"),
+  allow_dial: many("CIDR:PORT[-PORT]", dialRange, "what owners may reach from the gateway (default nothing)"),
+  allow_listen: many(
+    "PORT[-PORT]",
+    text(parsePortRange),
+    "ports that owners may open on the gateway (default none)",
+  ),
+  connect: many("HOST:PORT", text(parseTcpAddress), "another gateway to join as one of its nodes"),
+  known_hosts: one("FILE", file, "host keys of gateways to join (default ~/.ssh/known_hosts)"),
+  identity: one("FILE", file, "private key to join other gateways with (default the host key)"),
+  export: many("PATTERN", z.string().min(1), "names offered to gateways that are joined (default all)"),
+  admin: one(
+    "ADDR:PORT",
+    text(parseAdmin),
+    "metrics, health and readiness (default 127.0.0.1:15020); 'off' for none",
+  ),
+  log: one("json|text", z.enum(["json", "text"]), "form of the log (default text)"),
+  drain_grace: one("TIME", duration, "how long flows may go on after SIGTERM (default 30s)"),
+  login_grace: one("TIME", duration, "how long a client may take to authenticate (default 30s)"),
+  max_clients: one("COUNT", count, "clients connected at once (default 10000)"),
+  max_startups: one("COUNT", count, "connections not yet authenticated at once (default 512)"),
+  max_startups_per_source: one("COUNT", count, "the same from one address (default 256)"),
+  penalty_exempt: many(
+    "CIDR",
+    text(parseAddressRange),
+    "addresses that are never held off for failed logins",
+  ),
+} as const satisfies Record<string, Setting>;
+
+export type SettingKey = keyof typeof settings;
+
+type Value<S> = S extends { list: true; schema: z.ZodType<infer T> } ? readonly T[]
+  : S extends { schema: z.ZodType<infer T> } ? T
+  : never;
+
+/** What was set, checked; what was not set is absent. */
+export type Settings = { readonly [K in SettingKey]?: Value<typeof settings[K]> };
+
+/** `allow_dial` → `--allow-dial`. */
+export function flagOf(key: string): string {
+  return `--${key.replaceAll("_", "-")}`;
+}
+
+/** `allow_dial` → `SSHM_ALLOW_DIAL`. */
+export function variableOf(key: string): string {
+  return `SSHM_${key.toUpperCase()}`;
+}
+
+/** What a configuration file may hold: the schema that `--print-schema` publishes. A list of one may be its value. */
+export const configFileSchema = z.strictObject(
+  Object.fromEntries(
+    Object.entries<Setting>(settings).map(([key, { schema, list, help }]) => {
+      const value = list ? z.union([z.array(schema), schema]) : schema;
+      return [key, value.optional().describe(help)];
+    }),
+  ),
+);
+
+/** JSON Schema of the configuration file. */
+export function configJsonSchema(): unknown {
+  return {
+    title: "Configuration of the ssh-mesh gateway",
+    ...z.toJSONSchema(configFileSchema, { io: "input" }),
+  };
+}
