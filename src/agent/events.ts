@@ -1,5 +1,5 @@
 /** What an agent tells about itself, as lines for programs or for people. */
-import { printable } from "../bytes/printable.ts";
+import { jsonLine, loggableText } from "../telemetry/json_line.ts";
 
 export type AgentEvent =
   /** Everything asked for is in place for the first time; with `listen`, the built-in server accepts there. */
@@ -41,12 +41,12 @@ export type EventLog = (event: AgentEvent) => void;
 /** One line of JSON, without its end, with the time. @param now milliseconds since 1970 */
 export function formatJson(event: AgentEvent, now: number): string {
   const { event: name, ...members } = event;
-  return JSON.stringify({ event: name, time: new Date(now).toISOString(), ...members });
+  return jsonLine({ event: name, time: new Date(now).toISOString(), ...members });
 }
 
 /** One line for people, without its end. */
 export function formatText(event: AgentEvent): string {
-  return printable(sentence(event), 2000);
+  return loggableText(sentence(event));
 }
 
 function sentence(event: AgentEvent): string {

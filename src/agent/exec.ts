@@ -220,19 +220,21 @@ async function commandFor(
 function missingShell(shell: string, line: string | undefined): string {
   const without = line === undefined
     ? "give a command to run"
-    : "only plain commands run here, without pipes, variables, patterns or quotes left open";
+    : "only plain commands run here, without pipes, variables, patterns and the like";
   return `there is no shell here (${shell}): ${without}`;
 }
 
+/** Quoted text in which a shell would find nothing to do. */
+const INERT_QUOTES = /'[^']*'|"[^"$`\\]*"/g;
+
+/** What a shell would act on, quotes that were not inert among it. */
+const SHELL_SYNTAX = /[|&;<>()$`*?[\]{}~!\n#'"\\]|^\s*\w+=/;
+
 /** The words of a command line that needs no shell; undefined when it needs one. */
 function wordsOf(line: string): string[] | undefined {
-  if (/[|&;<>()$`*?[\]{}~!\n#]|^\s*\w+=/.test(line)) return undefined;
-  try {
-    const words = splitArguments(line);
-    return words.length > 0 ? words : undefined;
-  } catch {
-    return undefined;
-  }
+  if (SHELL_SYNTAX.test(line.replaceAll(INERT_QUOTES, ""))) return undefined;
+  const words = splitArguments(line);
+  return words.length > 0 ? words : undefined;
 }
 
 /** A program that says why there is none. */

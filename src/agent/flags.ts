@@ -123,7 +123,7 @@ const FLAGS: readonly Flag[] = [
   },
   {
     flags: "--state <DIR>",
-    help: "state folder (default: ${XDG_STATE_HOME:-~/.local/state}/ssh-mesh-agent)",
+    help: "state folder (default: ${XDG_STATE_HOME:-~/.local/state}/ssh-mesh)",
     variable: "SSHM_STATE",
   },
   {
@@ -281,7 +281,7 @@ function complete(
   if (forwards.length > 0 && gateways.length === 0) throw usage("-L and --connect need --gateway");
   const userHome = environment("HOME") ?? "/";
   const state = values.state ??
-    `${environment("XDG_STATE_HOME") || `${userHome}/.local/state`}/ssh-mesh-agent`;
+    `${environment("XDG_STATE_HOME") || `${userHome}/.local/state`}/ssh-mesh`;
   return deepFreeze({
     gateways,
     name: values.name,

@@ -6,7 +6,7 @@ import { isExecutable } from "./executable.ts";
 /** Shells to fall back on, best first, where no account names one. */
 const SHELLS = ["/bin/bash", "/usr/bin/bash", "/bin/sh"];
 
-export const systemAccounts: AccountSource = {
+export const accountSource: AccountSource = {
   async own(): Promise<Account> {
     const uid = Deno.uid() ?? 0;
     const entry = find(await readText("/etc/passwd"), uid) ?? find(await getent("passwd", `${uid}`), uid) ??

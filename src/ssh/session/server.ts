@@ -70,6 +70,8 @@ class ServerSession {
   #state: "settings" | "starting" | "started" = "settings";
   #program?: Program;
   #stopOutput?: () => void;
+  /** A start that is being decided, and then what was started. */
+  #starting: Promise<unknown> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
 
   /** Requests that settle something, valid before the start. */
@@ -109,6 +111,8 @@ class ServerSession {
 
   async finished(): Promise<void> {
     await this.#channel.closed;
+    // A client may go while its program is being started.
+    await this.#starting;
     await this.#running;
   }
 
@@ -137,7 +141,13 @@ class ServerSession {
     return this.#agentForwarding = true;
   }
 
-  async #start(request: StartRequest): Promise<boolean> {
+  #start(request: StartRequest): Promise<boolean> {
+    const starting = this.#startProgram(request);
+    this.#starting = starting.catch(() => {});
+    return starting;
+  }
+
+  async #startProgram(request: StartRequest): Promise<boolean> {
     if ("command" in request && request.command.includes("\0")) return false;
     this.#state = "starting";
     let started: Program | Service | undefined;

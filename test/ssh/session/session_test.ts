@@ -231,6 +231,19 @@ Deno.test("a client that goes takes the pipes and the terminal with it", async (
   await assert.rejects(running.status, (error) => error instanceof SshError && error.code === "closed");
 });
 
+Deno.test("a client that goes while its program is being started leaves nothing behind", async () => {
+  const gate = Promise.withResolvers<Program>();
+  const { client, program, done } = serve({ start: () => gate.promise });
+  const asked = client.request("shell", EMPTY, true);
+  client.close();
+  await settled();
+  gate.resolve(program);
+  await asked;
+  await done;
+  assert.ok(program.stdout.closed && program.stderr.closed);
+  assert.deepEqual(program.events.sort(), ["closed", "stdin closed"]);
+});
+
 Deno.test("a client that never reads costs one window and one buffer", async () => {
   const { client, server, program, done } = serve();
   const running = await sessionOver(client).exec("yes");

@@ -1,0 +1,165 @@
+/** The built-in SSH server: one connection at a time, from any Duplex, under any policy. */
+import type { Signer } from "../keys/types.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { CryptoProvider } from "../platform/crypto.ts";
+import type { AlgorithmLists } from "../ssh/algorithms/lists.ts";
+import type { ServerAuth } from "../ssh/auth/server/types.ts";
+import { Router } from "../ssh/connection/router.ts";
+import type { RekeyLimit } from "../ssh/transport/config.ts";
+import { ChannelOpenReason, SshError } from "../ssh/error.ts";
+import { serveForwarding } from "../ssh/forward/incoming.ts";
+import { acceptSsh, type ServerConnection } from "../ssh/server.ts";
+import { serveSession } from "../ssh/session/server.ts";
+import { type Duplex, plain } from "../streams/duplex.ts";
+import type { SessionEndpoints } from "./environment.ts";
+import type { EventLog } from "./events.ts";
+import { type BuiltinPrograms, sessionHandlers, type SessionHost, type SessionPolicy } from "./exec.ts";
+import { type ForwardHost, forwardPolicy, type ForwardRights } from "./forwarding.ts";
+import { type KeepaliveTimes, keepConnectionAlive } from "./keepalive.ts";
+import type { Account } from "./login.ts";
+
+/** Where a connection came from. */
+export interface Peer {
+  /** IP address, as far as it is known. */
+  readonly address: string;
+  readonly port: number;
+  /** This side's end, where there is TCP underneath. */
+  readonly local?: { readonly address: string; readonly port: number };
+}
+
+/** Somebody who logged in, and what they may do. */
+export interface Login {
+  readonly account: Account;
+  /** For the log: which key or certificate. */
+  readonly credential: string;
+  readonly session: SessionPolicy;
+  readonly forwarding: ForwardRights;
+  /** Sessions open at once on one connection. */
+  readonly maxSessions: number;
+  /** Asks the client whether it is there; undefined: never. */
+  readonly alive?: KeepaliveTimes;
+}
+
+/** What a server does about one connection. */
+export interface ConnectionPolicy {
+  readonly hostKeys: readonly Signer[];
+  readonly auth: Omit<ServerAuth<Login>, "onAttempt">;
+  readonly algorithms?: AlgorithmLists;
+  readonly rekey?: Partial<RekeyLimit>;
+  /** Milliseconds. */
+  readonly loginGraceMs: number;
+}
+
+/** Decides for each connection anew: files may have changed. */
+export type ServerPolicy = (peer: Peer) => ConnectionPolicy | Promise<ConnectionPolicy>;
+
+export interface BuiltInServerOptions {
+  readonly policy: ServerPolicy;
+  readonly crypto: CryptoProvider;
+  readonly clock: Clock;
+  readonly sessions: SessionHost;
+  readonly forwards: ForwardHost;
+  readonly builtins: BuiltinPrograms;
+  /** What sessions inherit of the agent's environment. */
+  readonly inherited: Readonly<Record<string, string>>;
+  readonly log: EventLog;
+}
+
+/** How one connection went. */
+export type ServedConnection = "authenticated" | "refused";
+
+export class BuiltInServer {
+  readonly #options: BuiltInServerOptions;
+
+  constructor(options: BuiltInServerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Serves one connection to its end. Never rejects: what goes wrong is logged, and the client was told.
+   * @param signal ends it
+   */
+  async serve(duplex: Duplex, peer: Peer, signal?: AbortSignal): Promise<ServedConnection> {
+    const connection = plain(duplex);
+    const { crypto, clock, log, policy } = this.#options;
+    const from = peer.address;
+    /** The name and the reason of the last refusal: what an authentication that failed is logged with. */
+    let refused: { user: string; reason?: string } | undefined;
+    try {
+      const { auth, ...settings } = await policy(peer);
+      const ssh = await acceptSsh<Login>(connection, {
+        ...settings,
+        crypto,
+        clock,
+        signal,
+        auth: {
+          ...auth,
+          onAttempt: ({ user, result, reason, method }) => {
+            if (result === "refused" && method !== "none") refused = { user, reason };
+          },
+        },
+        prepare: (ssh) => this.#serveChannels(ssh, peer),
+      });
+      const { user, identity: { credential } } = ssh.authenticated;
+      log({ event: "login", user, from, result: "accepted", credential });
+      await ssh.closed;
+      return "authenticated";
+    } catch (error) {
+      const reason = refused?.reason ?? (error instanceof Error ? error.message : String(error));
+      if (refused) log({ event: "login", user: refused.user, from, result: "refused", reason });
+      // Scanners and health checks end here: they are no news.
+      else if (!(error instanceof SshError)) {
+        log({ event: "warning", message: `connection from ${from}: ${reason}` });
+      }
+      connection.close(error);
+      return "refused";
+    }
+  }
+
+  #serveChannels(connection: ServerConnection<Login>, peer: Peer): void {
+    const { clock, sessions, builtins, inherited, forwards, log } = this.#options;
+    const { account, session, forwarding, maxSessions, alive } = connection.authenticated.identity;
+    const router = new Router(connection);
+    const onError = (error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      log({ event: "warning", message: `session of ${account.name} from ${peer.address}: ${reason}` });
+    };
+    let open = 0;
+    let noMore = false;
+    router.onChannel("session", async (incoming) => {
+      if (noMore || open >= maxSessions) {
+        return incoming.reject(ChannelOpenReason.resourceShortage, "no more sessions on this connection");
+      }
+      open++;
+      const handlers = sessionHandlers({
+        host: sessions,
+        account,
+        policy: session,
+        builtins,
+        connection,
+        endpoints: endpointsOf(peer),
+        inherited,
+        onError,
+      });
+      try {
+        await serveSession(incoming.accept(), handlers);
+      } finally {
+        open--;
+      }
+    });
+    // OpenSSH PROTOCOL §2.2: the client has opened the one session that it wants.
+    router.onRequest("no-more-sessions@openssh.com", () => noMore = true);
+    serveForwarding(connection, router, forwardPolicy(forwarding, forwards));
+    if (alive) keepConnectionAlive(connection, clock, alive);
+  }
+}
+
+function endpointsOf({ address, port, local }: Peer): SessionEndpoints {
+  return {
+    clientAddress: address,
+    clientPort: port,
+    // What came through a gateway has no port here: the mesh knows it as the node's SSH.
+    serverAddress: local?.address ?? "127.0.0.1",
+    serverPort: local?.port ?? 22,
+  };
+}

@@ -1,0 +1,360 @@
+/** One connection to one gateway: authenticated, registered, served until it ends. */
+import { EMPTY } from "../bytes/bytes.ts";
+import { decodePublicKey } from "../keys/public_key.ts";
+import { KeyError, type KeyType, type PublicKey } from "../keys/types.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { CryptoProvider } from "../platform/crypto.ts";
+import { type Net, NetError } from "../platform/net.ts";
+import { defaultClientAlgorithms } from "../ssh/algorithms/lists.ts";
+import { hostKeyAlgorithms } from "../ssh/algorithms/key_algorithms.ts";
+import { type ClientConnection, connectSsh } from "../ssh/client.ts";
+import type { Channel } from "../ssh/connection/types.ts";
+import { Router } from "../ssh/connection/router.ts";
+import { SshError } from "../ssh/error.ts";
+import { type ForwardPolicy, serveForwarding } from "../ssh/forward/incoming.ts";
+import type { HostPort } from "../ssh/forward/messages.ts";
+import { type ForwardedConnection, openTcp, RemoteForwards } from "../ssh/forward/outgoing.ts";
+import type { EventLog } from "./events.ts";
+import { AgentError } from "./exit_codes.ts";
+import type { Exposure } from "./exposure.ts";
+import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
+import type { GatewayTrust } from "./gateway_trust.ts";
+import { ANNOUNCE, announcedChange, proveKeys, readAnnouncement } from "./host_key_rotation.ts";
+import type { AgentIdentity } from "./identity.ts";
+import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "./keepalive.ts";
+import {
+  ALLOW_DIAL,
+  decodeBlobs,
+  DRAIN,
+  encodeStrings,
+  INSTANCE,
+  PRIVATE,
+  USER_CA,
+} from "./mesh_requests.ts";
+
+/** Until TCP connects, in milliseconds. */
+const DIAL_TIMEOUT_MS = 10_000;
+
+/** Until the gateway has let us in, in milliseconds. */
+const LOGIN_TIMEOUT_MS = 20_000;
+
+/** Until everything is registered: a gateway may probe the holder of a name for 2 s, each. */
+const REGISTER_TIMEOUT_MS = 20_000;
+
+/** How often a link that is to go looks whether its last channel has ended, in milliseconds. */
+const RETIRE_POLL_MS = 250;
+
+/** Ports that are published where the gateway's rules allow it. */
+const PUBLISHED_PORTS: ReadonlySet<number> = new Set([80, 443]);
+
+/** What every link needs. */
+export interface LinkContext {
+  readonly net: Net;
+  readonly clock: Clock;
+  readonly crypto: CryptoProvider;
+  readonly trust: GatewayTrust;
+  readonly log: EventLog;
+  /** Asked before each dial: certificates are renewed on disk. */
+  identity(): Promise<AgentIdentity>;
+  /** Login name where the address has none. */
+  readonly user: string;
+  /** The same for all links of this process, and nobody else's. */
+  readonly instance: string;
+  readonly name?: string;
+  readonly exposures: readonly Exposure[];
+  readonly private: boolean;
+  /** Ranges as `--allow-dial` writes them. */
+  readonly allowDial: readonly string[];
+  /** Whether certificates of the gateway's authority let users in. */
+  readonly trustUserCa: boolean;
+  /** Serves what others open to this node. */
+  readonly onConnection: (exposure: Exposure, connection: ForwardedConnection) => void | Promise<void>;
+  /** Serves what others dial through this node. */
+  readonly dialPolicy: ForwardPolicy;
+}
+
+/** A port as the gateway registered it. */
+export interface Registration {
+  readonly name?: string;
+  readonly port: number;
+}
+
+export class GatewayLink {
+  readonly gateway: GatewayAddress;
+  readonly registrations: readonly Registration[];
+  /** The gateway's authorities for users, where that was asked and answered. */
+  readonly userCas: readonly PublicKey[];
+  /** Resolves when the connection has ended, with why. */
+  readonly closed: Promise<Error | undefined>;
+  /** Resolves when the gateway asks to go elsewhere. */
+  readonly drained: Promise<void>;
+  readonly #connection: ClientConnection;
+  readonly #clock: Clock;
+
+  private constructor(
+    gateway: GatewayAddress,
+    connection: ClientConnection,
+    clock: Clock,
+    drained: Promise<void>,
+    found: { readonly registrations: readonly Registration[]; readonly userCas: readonly PublicKey[] },
+  ) {
+    this.gateway = gateway;
+    this.#connection = connection;
+    this.#clock = clock;
+    this.closed = connection.closed;
+    this.drained = drained;
+    this.registrations = found.registrations;
+    this.userCas = found.userCas;
+  }
+
+  /**
+   * Dials, believes, authenticates, registers.
+   * @throws {AgentError} when waiting would not help; any other error when it may
+   */
+  static async open(
+    gateway: GatewayAddress,
+    context: LinkContext,
+    signal: AbortSignal,
+  ): Promise<GatewayLink> {
+    const { clock } = context;
+    const drained = Promise.withResolvers<void>();
+    const connection = await connect(gateway, context, drained.resolve, signal);
+    const tooLate = clock.after(REGISTER_TIMEOUT_MS, () => connection.close());
+    try {
+      const found = await register(connection.ssh, connection.forwards, gateway, context);
+      keepConnectionAlive(connection.ssh, clock, GATEWAY_KEEPALIVE);
+      return new GatewayLink(gateway, connection.ssh, clock, drained.promise, found);
+    } catch (error) {
+      connection.close();
+      throw error;
+    } finally {
+      tooLate();
+    }
+  }
+
+  /** Opens a connection to another node. @throws {ChannelOpenError} */
+  dial(target: HostPort, originator?: HostPort): Promise<Channel> {
+    return openTcp(this.#connection, target, { originator });
+  }
+
+  /** Channels open now. */
+  get channelCount(): number {
+    return this.#connection.channelCount;
+  }
+
+  /** Closes once the last channel has ended. Resolves then, or when the connection ends before. */
+  async retire(signal: AbortSignal): Promise<void> {
+    const ended = new AbortController();
+    this.closed.then(() => ended.abort());
+    const either = AbortSignal.any([signal, ended.signal]);
+    try {
+      while (this.channelCount > 0) await this.#clock.sleep(RETIRE_POLL_MS, either);
+    } catch {
+      // It has ended, or shall.
+    }
+    this.close();
+    await this.closed;
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+}
+
+interface Connected {
+  readonly ssh: ClientConnection;
+  readonly forwards: RemoteForwards;
+  close(): void;
+}
+
+async function connect(
+  gateway: GatewayAddress,
+  context: LinkContext,
+  onDrain: () => void,
+  signal: AbortSignal,
+): Promise<Connected> {
+  const { net, clock, crypto, trust, user } = context;
+  const where = formatGateway(gateway);
+  const { signer } = await context.identity();
+  const duplex = await dial(gateway, net, clock, signal);
+  let forwards: RemoteForwards | undefined;
+  /** Why the host key was not believed: more than the sentence that the library passes on. */
+  let disbelief: unknown;
+  try {
+    const ssh = await connectSsh(duplex, {
+      crypto,
+      clock,
+      signal,
+      loginGraceMs: LOGIN_TIMEOUT_MS,
+      algorithms: await algorithmsFor(gateway, trust),
+      verifyHostKey: async (shown) => {
+        try {
+          await trust.verify(gateway, shown);
+          return true;
+        } catch (error) {
+          disbelief = error;
+          return error instanceof Error ? error.message : "the host key was not believed";
+        }
+      },
+      auth: {
+        user: gateway.user ?? user,
+        credentials: [{ method: "publickey", signers: [signer] }],
+        onBanner: (text) => context.log({ event: "info", message: `${where} says: ${text.trim()}` }),
+      },
+      prepare: (ssh) => {
+        const router = new Router(ssh);
+        forwards = new RemoteForwards(ssh, router);
+        serveForwarding(ssh, router, context.dialPolicy);
+        router.onRequest(DRAIN, () => {
+          onDrain();
+          return true;
+        });
+        router.onRequest(ANNOUNCE, ({ data }) => {
+          // The proof is a request of its own: it must not hold up this answer.
+          rotate(gateway, ssh, trust, readAnnouncement(data)).catch((error) =>
+            context.log({ event: "warning", message: `host keys of ${where}: ${(error as Error).message}` })
+          );
+          return true;
+        });
+      },
+    });
+    return { ssh, forwards: forwards!, close: () => ssh.close() };
+  } catch (error) {
+    duplex.close(error);
+    if (disbelief) throw disbelief;
+    if (error instanceof SshError && error.code === "auth") {
+      const fingerprint = await signer.publicKey.fingerprint();
+      throw new AgentError(
+        "credential",
+        `${where} does not accept the key ${fingerprint}: is it in its authorized_keys?`,
+        {
+          cause: error,
+        },
+      );
+    }
+    throw error;
+  }
+}
+
+async function dial({ hostname, port }: GatewayAddress, net: Net, clock: Clock, signal: AbortSignal) {
+  const timeout = new AbortController();
+  const cancel = clock.after(DIAL_TIMEOUT_MS, () => timeout.abort(new Error("no answer in time")));
+  try {
+    return await net.dial({ transport: "tcp", hostname, port }, {
+      signal: AbortSignal.any([signal, timeout.signal]),
+    });
+  } catch (cause) {
+    if (cause instanceof NetError && cause.code === "not-found") {
+      throw new AgentError("unknownGateway", `there is no gateway ${hostname}: no address is known for it`, {
+        cause,
+      });
+    }
+    throw cause;
+  } finally {
+    cancel();
+  }
+}
+
+/** Asks for a key of a type that is pinned already, as ssh does: another type would look like another host. */
+async function algorithmsFor(gateway: GatewayAddress, trust: GatewayTrust) {
+  const types = new Set<KeyType>((await trust.known(gateway)).map(({ type }) => type));
+  if (types.size === 0) return defaultClientAlgorithms;
+  const known = (name: string) => types.has(hostKeyAlgorithms.get(name)!.keyType as KeyType);
+  const { hostKey } = defaultClientAlgorithms;
+  return {
+    ...defaultClientAlgorithms,
+    hostKey: [...hostKey.filter(known), ...hostKey.filter((name) => !known(name))],
+  };
+}
+
+async function rotate(
+  gateway: GatewayAddress,
+  ssh: ClientConnection,
+  trust: GatewayTrust,
+  announced: readonly PublicKey[],
+): Promise<void> {
+  if (!trust.pins) return;
+  const known = await trust.known(gateway);
+  const { fresh, gone } = announcedChange(announced, known, ssh.transport.provenHostKey!.key.blob);
+  const proven = await proveKeys(ssh, fresh);
+  if (proven.length > 0 || gone.length > 0) await trust.rotate(gateway, { add: proven, remove: gone });
+}
+
+async function register(
+  ssh: ClientConnection,
+  forwards: RemoteForwards,
+  gateway: GatewayAddress,
+  context: LinkContext,
+): Promise<{ registrations: Registration[]; userCas: PublicKey[] }> {
+  const where = formatGateway(gateway);
+  const { name, log } = context;
+  // All in one flight: requests are answered in order.
+  const asked = ssh.request(INSTANCE, encodeStrings([context.instance]), true);
+  const hidden = context.private ? ssh.request(PRIVATE, EMPTY, true) : Promise.resolve(true);
+  const dials = context.allowDial.length > 0
+    ? ssh.request(ALLOW_DIAL, encodeStrings(context.allowDial), true)
+    : Promise.resolve(true);
+  const authorities = context.trustUserCa ? ssh.request(USER_CA, EMPTY, true) : Promise.resolve(EMPTY);
+  const settled = Promise.all([asked, hidden, dials, authorities]);
+  // When the connection ends, the registrations say so.
+  settled.catch(() => {});
+  // What might be published waits for the word that it will not be.
+  const wanted = context.exposures;
+  if (context.private && wanted.some(({ port }) => PUBLISHED_PORTS.has(port)) && await hidden === false) {
+    throw new AgentError(
+      "refusedName",
+      `${where} cannot keep ports 80 and 443 private: it does not know --private`,
+    );
+  }
+  const results = await Promise.allSettled(wanted.map(async (exposure): Promise<Registration> => {
+    // An empty host would be any address for a stock server; this is what ssh -R sends for none.
+    const host = name ?? "localhost";
+    const listener = await forwards.listenTcp(
+      { host, port: exposure.port },
+      (connection) => context.onConnection(exposure, connection),
+    );
+    return { ...(name !== undefined && { name }), port: listener.port };
+  }));
+  const [, , dialling, blobs] = await settled;
+  if (dialling === false) log({ event: "warning", message: `${where} dials nothing through this agent` });
+  const registrations: Registration[] = [];
+  for (const [index, result] of results.entries()) {
+    const { port } = wanted[index];
+    if (result.status === "fulfilled") {
+      registrations.push(result.value);
+    } else if (result.reason instanceof SshError && result.reason.code === "request-refused") {
+      log({ event: "refused", ...(name !== undefined && { name }), port, gateway: where });
+      const what = name === undefined ? `port ${port} under the credential's own name` : `${name}:${port}`;
+      throw new AgentError(
+        "refusedName",
+        `${where} refuses to register ${what}: another identity has the name, a live instance of this one does, ` +
+          "or no rule allows it",
+      );
+    } else {
+      throw result.reason;
+    }
+  }
+  return { registrations, userCas: readAuthorities(blobs, where, log) };
+}
+
+function readAuthorities(
+  reply: Uint8Array<ArrayBuffer> | boolean,
+  where: string,
+  log: EventLog,
+): PublicKey[] {
+  if (typeof reply === "boolean") {
+    log({
+      event: "warning",
+      message: `${where} has no authority for users: --trust-user-ca gateway lets nobody in`,
+    });
+    return [];
+  }
+  return decodeBlobs(reply).flatMap((blob) => {
+    try {
+      return [decodePublicKey(blob)];
+    } catch (error) {
+      if (error instanceof KeyError) return [];
+      throw error;
+    }
+  });
+}

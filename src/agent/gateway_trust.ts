@@ -1,0 +1,153 @@
+/** Whether a gateway is the one that is meant: its host key against what is known of it. */
+import { decodeText, encodeText } from "../bytes/bytes.ts";
+import { checkCertificate } from "../cert/check.ts";
+import {
+  changeHostKeys,
+  type HostKeyChange,
+  type HostVerdict,
+  type KnownHosts,
+  lookUpHost,
+  parseKnownHosts,
+} from "../keys/known_hosts.ts";
+import type { PublicKey } from "../keys/types.ts";
+import type { StateFolder } from "../platform/state.ts";
+import type { ProvenHostKey } from "../ssh/transport/host_key.ts";
+import type { EventLog } from "./events.ts";
+import { AgentError } from "./exit_codes.ts";
+import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
+
+/** Keys believed because they were the first, in the format of known_hosts. */
+const PINS = "agent_known_hosts";
+
+/** What the user said about whom to believe. */
+export interface TrustAnchors {
+  /** Files that were named; undefined: none was. */
+  readonly knownHosts?: { readonly paths: readonly string[]; readonly hosts: KnownHosts };
+  /** `SHA256:…` */
+  readonly fingerprints: readonly string[];
+}
+
+/** Judges host keys and keeps the pins. A key that differs from what is known is never accepted, whatever else holds. */
+export class GatewayTrust {
+  readonly #anchors: TrustAnchors;
+  readonly #state: StateFolder;
+  readonly #now: () => number;
+  readonly #log: EventLog;
+
+  constructor(anchors: TrustAnchors, state: StateFolder, now: () => number, log: EventLog) {
+    this.#anchors = anchors;
+    this.#state = state;
+    this.#now = now;
+    this.#log = log;
+  }
+
+  /** Whether this gateway's keys are believed because the first one was: only then do its announcements change pins. */
+  get pins(): boolean {
+    return this.#anchors.knownHosts === undefined && this.#anchors.fingerprints.length === 0;
+  }
+
+  /**
+   * Resolves when the key is believed.
+   * @throws {AgentError} `hostKey` when it is another one than expected, `unknownGateway` when nothing is known
+   */
+  async verify(gateway: GatewayAddress, shown: ProvenHostKey): Promise<void> {
+    const where = formatGateway(gateway);
+    const fingerprint = await shown.key.fingerprint();
+    const { fingerprints, knownHosts } = this.#anchors;
+    if (fingerprints.includes(fingerprint)) return;
+    if (knownHosts) {
+      const { verdict } = await this.#judge(knownHosts.hosts, gateway, shown);
+      const files = knownHosts.paths.join(", ");
+      if (verdict === "known") return;
+      if (verdict === "changed" || verdict === "revoked") {
+        throw changed(where, fingerprint, `in ${files}`, verdict);
+      }
+      if (fingerprints.length === 0) {
+        throw new AgentError("unknownGateway", `${where} is not in ${files}: its host key is ${fingerprint}`);
+      }
+    }
+    if (fingerprints.length > 0) {
+      throw new AgentError(
+        "hostKey",
+        `${where} has the host key ${fingerprint}, not the one that --gateway-key names: ` +
+          "somebody may be in between, or the gateway has a new key",
+      );
+    }
+    await this.#verifyByPin(gateway, shown, fingerprint);
+  }
+
+  /** Takes over what a gateway announced of its own keys, proven, over a connection that a pinned key vouches for. */
+  async rotate(gateway: GatewayAddress, change: HostKeyChange): Promise<void> {
+    if (!this.pins) return;
+    const text = await this.#pinned();
+    const next = await changeHostKeys(text, gateway.hostname, gateway.port, change);
+    if (next === text) return;
+    await this.#state.write(PINS, encodeText(next));
+    for (const key of change.add) {
+      this.#log({
+        event: "info",
+        message: `${formatGateway(gateway)} has another host key: ${await key.fingerprint()}`,
+      });
+    }
+  }
+
+  /** Keys that are known for the gateway, from the files that were named or else pinned. */
+  async known(gateway: GatewayAddress): Promise<PublicKey[]> {
+    const { entries } = this.#anchors.knownHosts?.hosts ?? parseKnownHosts(await this.#pinned());
+    const { hostname, port } = gateway;
+    const known: PublicKey[] = [];
+    for (const entry of entries) {
+      const alone = { entries: [entry], faults: [] };
+      if ((await lookUpHost(alone, hostname, port, { key: entry.key })).verdict === "known") {
+        known.push(entry.key);
+      }
+    }
+    return known;
+  }
+
+  async #verifyByPin(gateway: GatewayAddress, shown: ProvenHostKey, fingerprint: string): Promise<void> {
+    const text = await this.#pinned();
+    const { hostname, port } = gateway;
+    const where = formatGateway(gateway);
+    const { verdict } = await lookUpHost(parseKnownHosts(text), hostname, port, { key: shown.key });
+    if (verdict === "known") return;
+    if (verdict !== "unknown") throw changed(where, fingerprint, `in ${this.#state.path}/${PINS}`, verdict);
+    const next = await changeHostKeys(text, hostname, port, { add: [shown.key], remove: [] });
+    await this.#state.write(PINS, encodeText(next));
+    this.#log({ event: "pinned", gateway: where, fingerprint });
+  }
+
+  async #judge(hosts: KnownHosts, gateway: GatewayAddress, shown: ProvenHostKey): Promise<HostVerdict> {
+    const { key, certificate } = shown;
+    const { hostname, port } = gateway;
+    const verdict = await lookUpHost(hosts, hostname, port, { key, authority: certificate?.signatureKey });
+    if (verdict.verdict !== "authority") return verdict;
+    const fault = await checkCertificate(certificate!, {
+      role: "host",
+      principals: [hostname],
+      now: this.#now(),
+      trusted: () => true,
+    });
+    if (!fault) return { ...verdict, verdict: "known" };
+    // The certificate does not count; the key itself may still be known.
+    this.#log({ event: "warning", message: `the host certificate of ${formatGateway(gateway)}: ${fault}` });
+    return await lookUpHost(hosts, hostname, port, { key });
+  }
+
+  async #pinned(): Promise<string> {
+    return decodeText(await this.#state.read(PINS) ?? new Uint8Array());
+  }
+}
+
+function changed(
+  where: string,
+  fingerprint: string,
+  file: string,
+  verdict: HostVerdict["verdict"],
+): AgentError {
+  const what = verdict === "revoked"
+    ? `shows the host key ${fingerprint}, which is revoked ${file}`
+    : `shows another host key (${fingerprint}) than the one ${file}: somebody may be in between, or the gateway ` +
+      "was made anew; if you know that it was, take its line out there";
+  return new AgentError("hostKey", `${where} ${what}`);
+}

@@ -1,0 +1,102 @@
+/** The key with which an agent authenticates at its gateways. */
+import { withCertificate } from "../cert/certificate.ts";
+import { decodeText, encodeText } from "../bytes/bytes.ts";
+import { formatPrivateKey, generatePrivateKey, parsePrivateKey } from "../keys/private_key.ts";
+import { formatPublicKey, parsePublicKeyLine } from "../keys/public_key.ts";
+import { KeyError, type Signer } from "../keys/types.ts";
+import type { Files } from "../platform/files.ts";
+import type { StateFolder } from "../platform/state.ts";
+import type { EventLog } from "./events.ts";
+import { AgentError } from "./exit_codes.ts";
+import { openness, openTextIfThere, readingFrom, requireText, type TextFile } from "./text_file.ts";
+
+/** A key, with its certificate where there is one. */
+export interface AgentIdentity {
+  /** The file it came from. */
+  readonly path: string;
+  readonly signer: Signer;
+}
+
+/** Keys under `~/.ssh` in the order in which they are looked for. The second one is what upstream made. */
+const USUAL_NAMES = ["id_ed25519", "id_ecdsa", "id_rsa"];
+
+/** What stands beside a key `id_x`: `id_x-cert.pub` by ssh-keygen, `id_x_cert.pub` by upstream. */
+const CERTIFICATE_SUFFIXES = ["-cert.pub", "_cert.pub"];
+
+const OWN_KEY = "agent_id_ed25519";
+
+export interface IdentitySources {
+  readonly files: Files;
+  /** `--identity` */
+  readonly path?: string;
+  /** Folder whose `.ssh` is looked into. */
+  readonly home: string;
+  readonly state: StateFolder;
+  readonly log: EventLog;
+}
+
+/**
+ * Reads the key and its certificate: the one that was named, else the first usable one under `~/.ssh`, else one of the
+ * agent's own, made when it is first needed. Called before each dial: certificates are renewed on disk.
+ * @throws {AgentError} `files`
+ */
+export async function loadIdentity(sources: IdentitySources): Promise<AgentIdentity> {
+  const { files, path, log } = sources;
+  if (path !== undefined) return await readIdentity(files, await requireText(files, path, "the private key"));
+  for (const name of USUAL_NAMES) {
+    const usual = `${sources.home}/.ssh/${name}`;
+    const file = await openTextIfThere(files, usual).catch(() => undefined);
+    if (!file) continue;
+    try {
+      return await readIdentity(files, file);
+    } catch (error) {
+      if (!(error instanceof AgentError)) throw error;
+      log({ event: "warning", message: `${error.message}; it is not used` });
+    }
+  }
+  return await ownIdentity(sources);
+}
+
+async function readIdentity(files: Files, file: TextFile): Promise<AgentIdentity> {
+  const { path } = file;
+  const open = openness(file);
+  if (open) throw new AgentError("files", open);
+  let signer: Signer;
+  try {
+    signer = await parsePrivateKey(file.text);
+  } catch (cause) {
+    if (!(cause instanceof KeyError)) throw cause;
+    const message = cause.code === "passphrase-needed"
+      ? "it has a passphrase, and an agent has nobody to ask (ssh-keygen -p takes it off, --identity names another key)"
+      : cause.message;
+    throw new AgentError("files", `the private key ${path} cannot be used: ${message}`, { cause });
+  }
+  for (const suffix of CERTIFICATE_SUFFIXES) {
+    const certificate = await openTextIfThere(files, path + suffix);
+    if (!certificate) continue;
+    signer = await readingFrom(certificate.path, () => certify(signer, certificate.text));
+    break;
+  }
+  return { path, signer };
+}
+
+function certify(signer: Signer, line: string): Signer {
+  const { certificate } = parsePublicKeyLine(line);
+  if (!certificate) throw new KeyError("malformed", "a plain public key, where a certificate is expected");
+  return withCertificate(signer, certificate);
+}
+
+async function ownIdentity({ state, log }: IdentitySources): Promise<AgentIdentity> {
+  const path = `${state.path}/${OWN_KEY}`;
+  const saved = await state.read(OWN_KEY);
+  if (saved) return { path, signer: await readingFrom(path, () => parsePrivateKey(decodeText(saved))) };
+  const key = await generatePrivateKey("ssh-ed25519", { comment: "ssh-mesh agent" });
+  await state.write(OWN_KEY, encodeText(formatPrivateKey(key)));
+  log({
+    event: "warning",
+    message: `made a key, which the gateway's authorized_keys must get: ${
+      formatPublicKey(key.publicKey, key.comment)
+    }`,
+  });
+  return { path, signer: key };
+}

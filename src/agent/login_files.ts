@@ -1,0 +1,78 @@
+/** Reads who may log in from the files that the configuration names. */
+import { type AuthorizedKey, isUnrestrictedLine, parseAuthorizedKeys } from "../keys/authorized_keys.ts";
+import type { PublicKey } from "../keys/types.ts";
+import { type Files, FilesError } from "../platform/files.ts";
+import type { LoginConfig } from "./config.ts";
+import type { EventLog } from "./events.ts";
+import { AgentError } from "./exit_codes.ts";
+import { openTextIfThere, requireText } from "./text_file.ts";
+
+export interface LoginFiles {
+  readonly keys: readonly AuthorizedKey[];
+  /** Of `--trust-user-ca FILE`. */
+  readonly authorities: readonly PublicKey[];
+}
+
+/**
+ * Reads them all; files that can be changed while the agent runs are read again for each login.
+ * @param log hears of lines that grant nothing
+ * @throws {AgentError} `files`
+ */
+export async function readLoginFiles(config: LoginConfig, files: Files, log: EventLog): Promise<LoginFiles> {
+  const keys: AuthorizedKey[] = [];
+  const add = (text: string, source: string, wanted: (key: AuthorizedKey) => boolean = () => true) => {
+    const parsed = parseAuthorizedKeys(text);
+    for (const { line, reason } of parsed.faults) {
+      log({ event: "warning", message: `${source}:${line}: ${reason}` });
+    }
+    keys.push(...parsed.keys.filter(wanted));
+  };
+  add(config.authorizedLines.join("\n"), "SSH_AUTHORIZED_KEYS");
+  for (const path of config.authorizedKeys ?? []) {
+    add((await requireText(files, path, "authorized keys")).text, path);
+  }
+  if (config.authorizedKeys === undefined) {
+    const folder = `${config.home}/.ssh`;
+    const authorized = await openTextIfThere(files, `${folder}/authorized_keys`).catch(() => undefined);
+    // Lines with restrictions were written for another door: here they would open more, or mean something else.
+    if (authorized) add(authorized.text, authorized.path, isUnrestrictedLine);
+    for (const path of await ownPublicKeys(files, folder)) {
+      const line = await openTextIfThere(files, path).catch(() => undefined);
+      if (line) add(line.text, line.path, isUnrestrictedLine);
+    }
+  }
+  const authorities: PublicKey[] = [];
+  for (const path of config.userCas.filter((path) => path !== "gateway")) {
+    authorities.push(...await readAuthorities(files, path));
+  }
+  return { keys, authorities };
+}
+
+/** `~/.ssh/*.pub` whose private halves lie beside them: whoever can read those is the user. */
+async function ownPublicKeys(files: Files, folder: string): Promise<string[]> {
+  const names = new Set<string>();
+  try {
+    const listing = await files.list(folder);
+    try {
+      for (let more = await listing.next(256); more.length > 0; more = await listing.next(256)) {
+        for (const name of more) names.add(name);
+      }
+    } finally {
+      await listing.close();
+    }
+  } catch (error) {
+    if (!(error instanceof FilesError)) throw error;
+  }
+  return [...names].filter((name) => name.endsWith(".pub") && names.has(name.slice(0, -".pub".length)))
+    .sort().map((name) => `${folder}/${name}`);
+}
+
+/** Public keys, one per line, as TrustedUserCAKeys has them. */
+async function readAuthorities(files: Files, path: string): Promise<PublicKey[]> {
+  const { text } = await requireText(files, path, "the user authorities");
+  const { keys, faults } = parseAuthorizedKeys(text);
+  const [fault] = faults;
+  if (fault) throw new AgentError("files", `${path}:${fault.line}: ${fault.reason}`);
+  if (keys.length === 0) throw new AgentError("files", `${path} holds no public key`);
+  return keys.map(({ key }) => key);
+}

@@ -1,0 +1,96 @@
+/** Who may log in on the built-in server, and what they may do there: authorized_keys and certificates. */
+import { checkCertificate } from "../cert/check.ts";
+import { certificateRestrictions, restrictionsUnderLine } from "../cert/options.ts";
+import type { Certificate } from "../cert/types.ts";
+import { equal } from "../bytes/bytes.ts";
+import { type AuthorizedKey, findAuthorities, findAuthorizedKey } from "../keys/authorized_keys.ts";
+import type { Restrictions } from "../keys/restrictions.ts";
+import type { PublicKey } from "../keys/types.ts";
+import type { PublicKeyRequest } from "../ssh/auth/server/types.ts";
+import { type PrincipalGrant, principalsFor } from "./principals.ts";
+
+/** Whom the agent lets in. */
+export interface LoginRules {
+  readonly keys: readonly AuthorizedKey[];
+  /** Authorities whose certificates log in with one of `principals`. */
+  readonly authorities: readonly PublicKey[];
+  readonly principals: readonly PrincipalGrant[];
+}
+
+/** When and from where, and who the agent is. */
+export interface LoginContext {
+  readonly now: number;
+  readonly address?: string;
+  /** The account that the agent runs as. */
+  readonly ownUser: string;
+}
+
+/** Somebody who may log in. */
+export interface Admission {
+  readonly restrictions: Restrictions;
+  /** For the log: fingerprint, or key id and serial. */
+  readonly credential: string;
+}
+
+export interface LoginRefusal {
+  /** For the log alone. */
+  readonly refused: string;
+}
+
+/**
+ * Whether the key or certificate may log in as `user`. Possession of the key is the library's to check.
+ * @param user an account's name, not necessarily the one that was asked for
+ */
+export async function judgeLogin(
+  rules: LoginRules,
+  { key, certificate }: Pick<PublicKeyRequest, "key" | "certificate">,
+  user: string,
+  context: LoginContext,
+): Promise<Admission | LoginRefusal> {
+  if (certificate) return await byCertificate(rules, certificate, user, context);
+  // The lines are about the agent's own account: no file of it opens another one.
+  const line = user === context.ownUser ? findAuthorizedKey(rules.keys, key, context) : undefined;
+  if (!line) return { refused: "no line of authorized_keys lets this key in from here and now" };
+  return { restrictions: line.restrictions, credential: await key.fingerprint() };
+}
+
+async function byCertificate(
+  rules: LoginRules,
+  certificate: Certificate,
+  user: string,
+  context: LoginContext,
+): Promise<Admission | LoginRefusal> {
+  const authority = certificate.signatureKey;
+  const { now, address, ownUser } = context;
+  let refused = "untrusted-authority";
+  const check = async (principals: readonly string[]) => {
+    const fault = await checkCertificate(certificate, {
+      role: "user",
+      principals,
+      now,
+      trusted: () => true,
+      peerAddress: address,
+    });
+    if (fault) refused = fault;
+    return fault === undefined;
+  };
+  const admit = (restrictions: Restrictions): Admission => ({
+    restrictions,
+    credential: `certificate "${certificate.keyId}" serial ${certificate.serial}`,
+  });
+  if (rules.authorities.some((trusted) => equal(trusted.blob, authority.blob))) {
+    // Only principals that were named: that an authority may say who somebody is opens no shell.
+    if (await check(principalsFor(user, ownUser, rules.principals))) {
+      return admit(certificateRestrictions(certificate));
+    }
+  }
+  const lines = user === ownUser ? findAuthorities(rules.keys, authority, context) : [];
+  for (const line of lines) {
+    // sshd(8): without `principals=` the login name must be one of the certificate's.
+    if (!await check(line.principals ?? [user, ...principalsFor(user, ownUser, rules.principals)])) continue;
+    const restrictions = restrictionsUnderLine(certificate, line);
+    if (restrictions) return admit(restrictions);
+    refused = "line and certificate force different commands";
+  }
+  return { refused };
+}

@@ -1,0 +1,115 @@
+/** The policy of the built-in server without an sshd_config: keys and certificates, one account, never a password. */
+import { permitsListen, permitsOpen, type Restrictions } from "../keys/restrictions.ts";
+import type { PublicKey, Signer } from "../keys/types.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { PublicKeyRequest, Verdict } from "../ssh/auth/server/types.ts";
+import type { DialRange } from "../identity/ranges.ts";
+import type { Login, Peer, ServerPolicy } from "./built_in_server.ts";
+import { defaultSessionPolicy, type SessionPolicy } from "./exec.ts";
+import type { ForwardRights } from "./forwarding.ts";
+import type { KeepaliveTimes } from "./keepalive.ts";
+import { type Account, accountFor, LoginError } from "./login.ts";
+import type { LoginFiles } from "./login_files.ts";
+import { judgeLogin, type LoginRules } from "./login_rules.ts";
+import type { PrincipalGrant } from "./principals.ts";
+
+/** From the first byte to the end of authentication, in milliseconds: through a gateway, nobody types. */
+const LOGIN_GRACE_MS = 60_000;
+
+/** Sessions of one connection: what multiplexing clients open, and no more. */
+const MAX_SESSIONS = 64;
+
+/** A client whose way here was cut is found within a few minutes: its programs and windows are freed. */
+const CLIENT_KEEPALIVE: KeepaliveTimes = { everyMs: 60_000, patienceMs: 120_000 };
+
+export interface OwnPolicyOptions {
+  readonly account: Account;
+  readonly clock: Clock;
+  readonly hostKeys: readonly Signer[];
+  /** Asked for each connection. */
+  files(): Promise<LoginFiles>;
+  /** The gateway's authorities, where they are trusted. */
+  gatewayCas(): readonly PublicKey[];
+  readonly principals: readonly PrincipalGrant[];
+  /** What a login reaches beyond this machine. */
+  readonly allowDial: readonly DialRange[];
+}
+
+export function ownPolicy(options: OwnPolicyOptions): ServerPolicy {
+  const { hostKeys, principals } = options;
+  return (peer) => {
+    let rules: Promise<LoginRules> | undefined;
+    // Read once per connection, and only when somebody gets so far as to show a key.
+    const readRules = async (): Promise<LoginRules> => {
+      const { keys, authorities } = await options.files();
+      return { keys, authorities: [...authorities, ...options.gatewayCas()], principals };
+    };
+    return {
+      hostKeys,
+      loginGraceMs: LOGIN_GRACE_MS,
+      auth: {
+        publicKey: async (request) => await decide(request, await (rules ??= readRules()), peer, options),
+      },
+    };
+  };
+}
+
+async function decide(
+  request: PublicKeyRequest,
+  rules: LoginRules,
+  peer: Peer,
+  { account: own, clock, allowDial }: OwnPolicyOptions,
+): Promise<Verdict<Login>> {
+  const context = { now: clock.now(), address: peer.address, ownUser: own.name };
+  let account: Account;
+  try {
+    account = accountFor(request.user, own);
+  } catch (error) {
+    if (!(error instanceof LoginError)) throw error;
+    // The right name is for those who could use it: strangers don't learn who lives here.
+    const judged = await judgeLogin(rules, request, own.name, context);
+    if ("refused" in judged) return { result: "refused", reason: judged.refused };
+    return { result: "refused", reason: `login as another user than ${own.name}`, message: error.message };
+  }
+  const judged = await judgeLogin(rules, request, account.name, context);
+  if ("refused" in judged) return { result: "refused", reason: judged.refused };
+  const { restrictions, credential } = judged;
+  return {
+    result: "accepted",
+    fido: { touch: !restrictions.noTouchRequired, verification: restrictions.verifyRequired },
+    identity: {
+      account,
+      credential,
+      session: sessionPolicy(restrictions),
+      forwarding: forwardRights(restrictions, allowDial),
+      maxSessions: MAX_SESSIONS,
+      alive: CLIENT_KEEPALIVE,
+    },
+  };
+}
+
+/** What a line or a certificate leaves of the default. */
+function sessionPolicy(restrictions: Restrictions): SessionPolicy {
+  return {
+    ...defaultSessionPolicy,
+    permitTTY: restrictions.permitPty,
+    allowAgentForwarding: restrictions.permitAgentForwarding,
+    forceCommand: restrictions.forceCommand ?? null,
+    setEnv: restrictions.environment,
+  };
+}
+
+function forwardRights(restrictions: Restrictions, allowDial: readonly DialRange[]): ForwardRights {
+  if (!restrictions.permitPortForwarding) return { dialUnix: false, listenUnix: false };
+  // A list of destinations is about TCP: a socket is none of them.
+  const unix = restrictions.permitOpen === undefined && restrictions.permitListen === undefined;
+  return {
+    dial: {
+      reach: { itself: true, beyond: allowDial },
+      permits: (host, port) => permitsOpen(restrictions, host, port),
+    },
+    listen: { bind: "loopback", permits: (host, port) => permitsListen(restrictions, host, port) },
+    dialUnix: unix,
+    listenUnix: unix,
+  };
+}
