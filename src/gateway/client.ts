@@ -3,6 +3,7 @@ import type { DecisionContext } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
 import type { Clock } from "../platform/clock.ts";
 import { formatAddress, type TcpAddress } from "../platform/net.ts";
+import { EMPTY } from "../bytes/bytes.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { HostPort } from "../ssh/forward/messages.ts";
 import type { ServerConnection } from "../ssh/server.ts";
@@ -10,7 +11,7 @@ import { Msg } from "../ssh/wire/numbers.ts";
 import type { AuditContext } from "../telemetry/audit.ts";
 import { askForLife } from "./keepalive.ts";
 import type { Login } from "./login.ts";
-import { encodeDrain, encodeRefused, MeshRequest } from "./mesh_requests.ts";
+import { encodeRefused, MeshRequest } from "./mesh_requests.ts";
 
 export class Client {
   readonly connection: ServerConnection<Login>;
@@ -21,6 +22,8 @@ export class Client {
   readonly since: number;
   /** Of an agent of ours: new for each of its starts. */
   instance?: string;
+  /** Asked that nothing of it be published. */
+  private = false;
   readonly #clock: Clock;
   readonly #life = new AbortController();
   #login: Login;
@@ -90,9 +93,9 @@ export class Client {
     }
   }
 
-  /** Tells an agent of ours to go elsewhere. @param grace milliseconds until the connection is cut */
-  drain(grace: number): void {
-    if (this.instance !== undefined) this.#tell(MeshRequest.drain, encodeDrain(grace));
+  /** Tells an agent of ours to go elsewhere. */
+  drain(): void {
+    if (this.instance !== undefined) this.#tell(MeshRequest.drain, EMPTY);
   }
 
   /** Disconnects with a sentence. Idempotent. */

@@ -151,7 +151,7 @@ export class Gateway {
     for (const listener of this.#listeners) listener.close();
     const leases = await this.#parts.registry.list();
     this.audit.record("gateway.draining", { flows: this.flows.size, leases: leases.length });
-    for (const { client } of this.#clients) client.drain(grace);
+    for (const { client } of this.#clients) client.drain();
     const waiting = new AbortController();
     const over = AbortSignal.any([signal, waiting.signal]);
     await Promise.race([this.flows.drained(), this.#options.clock.sleep(grace, over).catch(() => {})]);
@@ -238,7 +238,6 @@ export class Gateway {
       remote: client.description,
       software: printable(connection.peerVersion),
     });
-    if (this.#draining) client.drain(0);
     connection.closed.then((error) => {
       this.#clients.delete(served);
       this.#metrics.connections.add(-1);

@@ -4,10 +4,11 @@
  *
  * | request | from | data | reply |
  * |---|---|---|---|
- * | `instance@ssh-mesh` | agent | string instance id, new for each start of the agent | SUCCESS; FAILURE when empty or too long |
- * | `allow-dial@ssh-mesh` | agent | uint32 count, count × string `CIDR:PORT[-PORT]`: what it dials for others, replacing what it said before | SUCCESS; FAILURE when one is none, or too many |
- * | `refused@ssh-mesh` | gateway | string address, uint32 port, both as in the `tcpip-forward` that is refused or withdrawn; string sentence | none |
- * | `drain@ssh-mesh` | gateway | uint32 milliseconds until connections are cut | none |
+ * | `instance@ssh-mesh` | agent, before registering | string instance id, new for each start of the agent | FAILURE when it is empty or too long, or something is registered already |
+ * | `private@ssh-mesh` | agent, before registering | none: nothing of this connection is to be published | SUCCESS |
+ * | `allow-dial@ssh-mesh` | agent | a string `CIDR:PORT[-PORT]` for each range that it dials for others, in place of those it named before | FAILURE when one is no range, or too many |
+ * | `refused@ssh-mesh` | gateway | string address, uint32 port, both as in the `tcpip-forward` that is refused or withdrawn; string sentence | not wanted |
+ * | `drain@ssh-mesh` | gateway | none: it is about to stop; what is open goes on for a while | not wanted |
  */
 import type { Bytes } from "../bytes/bytes.ts";
 import { MalformedError, Reader } from "../bytes/reader.ts";
@@ -16,6 +17,7 @@ import type { HostPort } from "../ssh/forward/messages.ts";
 
 export const MeshRequest = {
   instance: "instance@ssh-mesh",
+  private: "private@ssh-mesh",
   allowDial: "allow-dial@ssh-mesh",
   refused: "refused@ssh-mesh",
   drain: "drain@ssh-mesh",
@@ -44,15 +46,16 @@ export function encodeInstance(instance: string): Bytes {
 /** Texts of ranges. @throws {MalformedError} */
 export function decodeAllowDial(data: Bytes): string[] {
   const reader = new Reader(data);
-  const count = reader.uint32();
-  if (count > MAX_DIAL_RANGES) throw new MalformedError("too many ranges");
-  const ranges = Array.from({ length: count }, () => reader.utf8());
-  reader.end();
+  const ranges: string[] = [];
+  while (reader.remaining > 0) {
+    if (ranges.length >= MAX_DIAL_RANGES) throw new MalformedError("too many ranges");
+    ranges.push(reader.utf8());
+  }
   return ranges;
 }
 
 export function encodeAllowDial(ranges: readonly string[]): Bytes {
-  const writer = new Writer().uint32(ranges.length);
+  const writer = new Writer();
   for (const range of ranges) writer.string(range);
   return writer.finish();
 }
@@ -68,16 +71,4 @@ export function decodeRefused(data: Bytes): { readonly asked: HostPort; readonly
   const sentence = reader.utf8();
   reader.end();
   return { asked, sentence };
-}
-
-export function encodeDrain(milliseconds: number): Bytes {
-  return new Writer(4).uint32(Math.min(milliseconds, 2 ** 32 - 1)).finish();
-}
-
-/** Milliseconds. @throws {MalformedError} */
-export function decodeDrain(data: Bytes): number {
-  const reader = new Reader(data);
-  const milliseconds = reader.uint32();
-  reader.end();
-  return milliseconds;
 }

@@ -193,7 +193,9 @@ export class Registrations implements Holder {
     const { epoch } = lease;
     const { rule } = decision;
     audit.record("node.registered", { name, port, epoch, rule, published }, client.auditContext);
-    if (publish && !published) audit.record("node.unpublished", { name, port, rule }, client.auditContext);
+    if (publish && !published && !client.private) {
+      audit.record("node.unpublished", { name, port, rule }, client.auditContext);
+    }
     metrics.registrations.add(1, { outcome: "granted" });
     return { port: answerPort, close: () => this.#end(grant) };
   }
@@ -205,7 +207,8 @@ export class Registrations implements Holder {
 
   #mayPublish(resource: Resource): boolean {
     const { judge } = this.#parts;
-    return judge.decide(this.#client.identity, "publish", resource, this.#client.context()).allowed;
+    return !this.#client.private &&
+      judge.decide(this.#client.identity, "publish", resource, this.#client.context()).allowed;
   }
 
   /** Publishing is a right of its own: it may have come or gone. */

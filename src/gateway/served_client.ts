@@ -41,6 +41,7 @@ export class ServedClient implements Dialer {
     router.onChannel("direct-tcpip", (incoming) => serveDirect(incoming, client, parts));
     serveForwarding(connection, router, { listenTcp: (asked) => this.registrations.listen(asked) });
     router.onRequest(MeshRequest.instance, ({ data }) => this.#takeInstance(data));
+    router.onRequest(MeshRequest.private, () => client.private = true);
     router.onRequest(MeshRequest.allowDial, ({ data }) => this.#takeDialRanges(data));
     keepAlive(connection, parts.clock, {
       answered: () => this.registrations.renew(),
