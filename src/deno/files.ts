@@ -100,10 +100,34 @@ function openFlags(options: OpenOptions): number {
   // Without O_NONBLOCK, opening a FIFO would hold a thread until somebody opens the other end.
   return (read && write ? constants.O_RDWR : write ? constants.O_WRONLY : constants.O_RDONLY) |
     constants.O_NONBLOCK |
-    (options.append ? constants.O_APPEND : 0) |
+    // Rust takes append for a kind of writing; open(2) does not.
+    (write && options.append ? constants.O_APPEND : 0) |
     (options.create ? constants.O_CREAT : 0) |
     (options.exclusive ? constants.O_EXCL : 0) |
-    (options.truncate ? constants.O_TRUNC : 0);
+    (options.truncate && !options.append ? constants.O_TRUNC : 0);
+}
+
+/**
+ * open(2). Deno passes flags on by way of Rust's OpenOptions, which refuse to truncate what is appended to, and for
+ * reading alone to create or truncate, or forget to: these are done in two steps.
+ */
+async function openFile(path: string, options: OpenOptions): Promise<fs.FileHandle> {
+  const mode = options.mode ?? 0o666;
+  const { read, write, append, create, exclusive, truncate } = options;
+  if (!write && (create || truncate)) {
+    if (exclusive || truncate || !await exists(path)) {
+      await (await fs.open(path, openFlags({ write: true, create, exclusive, truncate }), mode)).close();
+    }
+    return await fs.open(path, openFlags({ read }));
+  }
+  const file = await fs.open(path, openFlags(options), mode);
+  try {
+    if (append && truncate) await file.truncate(0);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 class SystemFile implements FileHandle {
@@ -205,9 +229,10 @@ class SystemDirectory implements DirectoryHandle {
 /** Links that a file system without hard links, or one that restricts them, refuses. */
 const NO_HARD_LINKS: ReadonlySet<FilesErrorCode> = new Set(["permission", "unsupported", "too-many-links"]);
 
-async function exists(path: string): Promise<boolean> {
+/** Whether `look` finds something at `path`: `lstat` finds dangling links too, `stat` does not. */
+async function exists(path: string, look: (path: string) => Promise<unknown> = fs.stat): Promise<boolean> {
   try {
-    await fs.lstat(path);
+    await look(path);
     return true;
   } catch (error) {
     const failure = asFilesError(error);
@@ -235,7 +260,7 @@ async function renameWithoutReplacing(from: string, to: string): Promise<void> {
       if (!NO_HARD_LINKS.has(failure.code)) throw failure;
     }
   }
-  if (await exists(to)) throw new FilesError("exists", `${to} exists`);
+  if (await exists(to, fs.lstat)) throw new FilesError("exists", `${to} exists`);
   await fs.rename(from, to);
 }
 
@@ -260,8 +285,7 @@ async function chmodWithoutFollowing(path: string, mode: number): Promise<void> 
 export const systemFiles: Files = {
   open: (path, options) =>
     attempt(async () => {
-      const file = await fs.open(path, openFlags(options), options.mode ?? 0o666);
-      return new SystemFile(file, path, options.append ?? false);
+      return new SystemFile(await openFile(path, options), path, options.append ?? false);
     }),
   stat: (path) => attempt(async () => toStat(await fs.stat(path))),
   lstat: (path) => attempt(async () => toStat(await fs.lstat(path))),

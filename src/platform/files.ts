@@ -8,7 +8,7 @@ import type { Bytes } from "../bytes/bytes.ts";
 export interface OpenOptions {
   readonly read?: boolean;
   readonly write?: boolean;
-  /** Every write goes to the end, wherever it says. */
+  /** Every write goes to the end, wherever it says. Without `write` it means nothing. */
   readonly append?: boolean;
   readonly create?: boolean;
   /** With `create`: fails with `exists` when something is there, even a dangling symbolic link. */

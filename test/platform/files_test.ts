@@ -85,6 +85,19 @@ Deno.test("appending goes to the end, truncating empties, exclusive creation ref
   assert.equal(await content(path), "");
 });
 
+Deno.test("a file opened for reading alone is created, kept exclusive and truncated like any other", async () => {
+  using folder = temporaryFolder();
+  const path = folder.at("f");
+  await (await files.open(path, { read: true, create: true, exclusive: true, mode: 0o640 })).close();
+  assert.equal((await files.stat(path)).mode & 0o777, 0o640);
+  await assert.rejects(files.open(path, { read: true, create: true, exclusive: true }), hasCode("exists"));
+  folder.write("f", "content");
+  const file = await files.open(path, { read: true, append: true, truncate: true });
+  await assert.rejects(file.write(encodeText("x"), 0), hasCode("bad-handle"));
+  await file.close();
+  assert.equal(await content(path), "");
+});
+
 Deno.test("a created file and directory have the mode asked for, within the umask", async () => {
   using folder = temporaryFolder();
   await (await files.open(folder.at("f"), { write: true, create: true, mode: 0o600 })).close();

@@ -1,11 +1,13 @@
 /** The real `sftp` against our server, and our client against the real `sftp-server`, over pipes and without SSH. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { concat, randomBytes } from "../../../src/bytes/bytes.ts";
-import { systemAccounts } from "../../../src/deno/files.ts";
+import { concat, decodeText, encodeText, randomBytes } from "../../../src/bytes/bytes.ts";
+import { systemAccounts, systemFiles } from "../../../src/deno/files.ts";
 import { openSftp, type SftpClient } from "../../../src/ssh/sftp/client.ts";
-import { Status } from "../../../src/ssh/sftp/protocol.ts";
+import { OpenFlag, Status } from "../../../src/ssh/sftp/protocol.ts";
+import { serveSftp } from "../../../src/ssh/sftp/server.ts";
 import { SftpError } from "../../../src/ssh/sftp/status.ts";
+import { duplexPair } from "../../../src/streams/pair.ts";
 import { type Folder, temporaryFolder } from "../../support/folder.ts";
 import { findProgram } from "../../support/peers.ts";
 import { type Finished, run } from "../../support/process.ts";
@@ -207,9 +209,8 @@ function withRealServer(name: string, test: (sftp: SftpClient, remote: Folder) =
         stderr: "null",
       }).spawn();
       try {
-        const sftp = await openSftp({ readable: child.stdout, writable: child.stdin });
+        await using sftp = await openSftp({ readable: child.stdout, writable: child.stdin });
         await test(sftp, remote);
-        sftp.close();
       } finally {
         await child.status;
       }
@@ -228,6 +229,63 @@ withRealServer("puts and gets 50 MB unharmed", async (sftp, remote) => {
   for await (const chunk of sftp.download("copy")) digest.update(chunk);
   assert.equal(digest.digest("hex"), hash);
 });
+
+/** "ok", the text read, or "refused". */
+async function outcome(operation: () => Promise<unknown>): Promise<string> {
+  try {
+    const result = await operation();
+    return result instanceof Uint8Array ? decodeText(result) : "ok";
+  } catch (error) {
+    assert.ok(error instanceof SftpError, String(error));
+    return "refused";
+  }
+}
+
+/** What comes of opening with each combination of flags: open, write, read, the file's content and mode. */
+async function openEveryWay(sftp: SftpClient, folder: Folder): Promise<Map<string, string[]>> {
+  const names = Object.keys(OpenFlag) as (keyof typeof OpenFlag)[];
+  const results = new Map<string, string[]>();
+  for (let bits = 0; bits < 64; bits++) {
+    const flags = names.filter((name) => bits & OpenFlag[name]);
+    for (const there of ["file", "nothing", "dangling link"]) {
+      const path = folder.at("f");
+      if (there === "file") folder.write("f", "0123", 0o600);
+      else if (there === "dangling link") Deno.symlinkSync("target", path);
+      const steps: string[] = [];
+      const options = Object.fromEntries(flags.map((name) => [name, true]));
+      steps.push(
+        await outcome(async () => {
+          await using file = await sftp.open("f", { ...options, mode: 0o640 });
+          steps.push(await outcome(() => file.write(encodeText("XY"), 1)));
+          steps.push(await outcome(() => file.read(0, 100)));
+        }),
+      );
+      try {
+        steps.push(folder.read("f"), (Deno.statSync(path).mode! & 0o777).toString(8));
+      } catch {
+        steps.push("absent");
+      }
+      results.set(`${flags.join("|") || "none"} on ${there}`, steps);
+      for (const { name } of Deno.readDirSync(folder.path)) Deno.removeSync(folder.at(name));
+    }
+  }
+  return results;
+}
+
+withRealServer(
+  "opens files every way there is, with the results that our server gives",
+  async (sftp, remote) => {
+    const expected = await openEveryWay(sftp, remote);
+    using folder = temporaryFolder();
+    const [near, far] = duplexPair();
+    const served = serveSftp(far, { files: systemFiles, accounts: systemAccounts, home: folder.path });
+    const ours = await openSftp(near);
+    assert.deepEqual(await openEveryWay(ours, folder), expected);
+    assert.equal(expected.size, 192);
+    ours.close();
+    await assert.rejects(served);
+  },
+);
 
 withRealServer("does everything else it can", async (sftp, remote) => {
   assert.ok(sftp.limits.read > 32768 && sftp.extensions.has("limits@openssh.com"));
