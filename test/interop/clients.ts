@@ -21,7 +21,7 @@ import { dbclientLine, puttyLine, sshLine } from "../support/stock_client.ts";
 export interface Server {
   readonly port: number;
   readonly user: string;
-  readonly hostKey: KeyFile;
+  readonly hostKey: Pick<KeyFile, "bare" | "fingerprint">;
 }
 
 /** A command line with its environment. */

@@ -83,7 +83,7 @@ export async function makeCertificate(
 }
 
 /** A known_hosts line for a server on 127.0.0.1. */
-export function knownHost(port: number, key: KeyFile, name = "127.0.0.1"): string {
+export function knownHost(port: number, key: Pick<KeyFile, "bare">, name = "127.0.0.1"): string {
   return `[${name}]:${port} ${key.bare}\n`;
 }
 

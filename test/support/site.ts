@@ -13,7 +13,7 @@ export interface Site extends Disposable {
   /** Known hosts, for `opensshOptions`. */
   readonly knownHosts: string;
   /** Makes the clients expect `key` at 127.0.0.1:`port` (or at `name`). */
-  expect(port: number, key: KeyFile, name?: string): void;
+  expect(port: number, key: Pick<KeyFile, "bare">, name?: string): void;
 }
 
 /** Sets up a user whose paths all peers understand. */

@@ -58,18 +58,33 @@ export function copyLine(
 }
 
 /**
- * An OpenSSH configuration for jumps: `-p`, `-i` and `-o` do not reach the jump host, a file does.
- * `Host gateway` is the gateway, everything else is reached through it.
+ * An OpenSSH configuration for jumps, as text: `-p`, `-i` and `-o` do not reach the jump host, a file does. `gateway` is the
+ * gateway, every other name is reached through it. Use it as `ssh -F FILE NAME`.
  */
-export function jumpConfig(client: ClientOptions): string {
-  const options = opensshOptions(client).filter((_, index) => index > 2 && index % 2 === 1);
+export function jumpConfig(
+  { port, user = "test", identity, knownHosts, options = [] }: ClientOptions,
+): string {
+  const common = [
+    ...options,
+    `User=${user}`,
+    ...(identity ? [`IdentityFile=${identity}`] : []),
+    `UserKnownHostsFile=${knownHosts}`,
+    "GlobalKnownHostsFile=/dev/null",
+    "StrictHostKeyChecking=yes",
+    "UpdateHostKeys=no",
+    "BatchMode=yes",
+    "IdentitiesOnly=yes",
+    "IdentityAgent=none",
+    "ExitOnForwardFailure=yes",
+  ];
   return [
     "Host gateway",
     "  HostName 127.0.0.1",
-    `  Port ${client.port}`,
+    `  Port ${port}`,
+    "Host * !gateway",
+    "  ProxyJump gateway",
     "Host *",
-    ...options.map((option) => `  ${option.replace("=", " ")}`),
-    `  User ${client.user ?? "test"}`,
+    ...common.map((option) => `  ${option.replace("=", " ")}`),
     "",
   ].join("\n");
 }
