@@ -17,6 +17,8 @@ export type Phase =
 export type PeerExchange =
   /** Nothing: it has not sent KEXINIT, or has finished. */
   | "none"
+  /** Its key exchange message, which it has sent on a wrong guess: to be dropped whatever it is (RFC 4253 §7). */
+  | "guess"
   /** Its key exchange message. */
   | "method"
   /** Its NEWKEYS. */
@@ -121,6 +123,8 @@ function duringExchange(
     ? Msg.KEX_ECDH_INIT
     : Msg.KEX_ECDH_REPLY;
   if (number === awaited || number === Msg.DISCONNECT) return "handle";
+  // A guess at a method that is not ours has that method's numbers.
+  if (exchange === "guess" && number >= 30 && number <= 49) return "handle";
   if (strict && phase === "initial") return "disconnect";
   if (number === Msg.IGNORE || number === Msg.DEBUG) return "ignore";
   return number === Msg.UNIMPLEMENTED ? "handle" : "disconnect";

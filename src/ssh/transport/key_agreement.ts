@@ -32,8 +32,6 @@ interface Exchange {
   peer: PeerExchange;
   peerInit?: Bytes;
   negotiated?: Negotiated;
-  /** The next message of the method is the peer's wrong guess. */
-  skipGuess: boolean;
   client?: ClientKeyExchange;
   exchanged?: Exchanged;
   sentNewKeys: boolean;
@@ -105,7 +103,6 @@ export class KeyAgreement {
       ownInit: encodeKexInit(own),
       inTime: this.#config.clock.after(KEX_DEADLINE_MS, late),
       peer: "none",
-      skipGuess: false,
       sentNewKeys: false,
     };
     this.#stream.hold = true;
@@ -158,19 +155,18 @@ export class KeyAgreement {
     const negotiated = server ? negotiate(peer, exchange.own) : negotiate(exchange.own, peer);
     exchange.negotiated = negotiated;
     exchange.peerInit = payload;
-    exchange.skipGuess = peer.firstKexPacketFollows && !negotiated.guessIsRight;
-    exchange.peer = "method";
+    exchange.peer = peer.firstKexPacketFollows && !negotiated.guessIsRight ? "guess" : "method";
     if (!server) {
       exchange.client = new ClientKeyExchange(this.#config.crypto, negotiated, this.#transcript(exchange));
       this.#stream.send(await exchange.client.start());
     }
   }
 
-  /** KEX_ECDH_INIT on the server, KEX_ECDH_REPLY on the client. */
+  /** KEX_ECDH_INIT on the server, KEX_ECDH_REPLY on the client; any message of a method as a wrong guess. */
   async receiveMethod(payload: Bytes): Promise<void> {
     const exchange = this.#exchange!;
-    if (exchange.skipGuess) {
-      exchange.skipGuess = false;
+    if (exchange.peer === "guess") {
+      exchange.peer = "method";
       return;
     }
     const exchanged = this.#config.role === "server"

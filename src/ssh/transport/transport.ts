@@ -63,7 +63,7 @@ export class Transport {
    */
   static async start(duplex: PlainDuplex, config: TransportConfig, signal?: AbortSignal): Promise<Transport> {
     const transport = new Transport(duplex, config);
-    const onAbort = () => transport.#fail(asSshError(signal!.reason));
+    const onAbort = () => transport.#abort(signal!.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
     transport.closed.then(() => signal?.removeEventListener("abort", onAbort));
     if (signal?.aborted) onAbort();
@@ -114,7 +114,11 @@ export class Transport {
     if (this.#ended || this.#keys!.holdBack(() => concat(head, body))) return;
     this.#stream.send(head, body);
     if (this.#phase === "connected") this.#keys!.renewWhenDue();
-    else if (head[0] === Msg.USERAUTH_SUCCESS && this.#config.role === "server") this.#authenticated();
+    else if (head[0] === Msg.USERAUTH_SUCCESS && this.#config.role === "server") {
+      this.#authenticated();
+      // Requests behind the successful one are dropped (RFC 4252 §5.3); one that waits must not stop the reading.
+      this.#mailbox.close(new SshError("closed", "authentication is through"));
+    }
   }
 
   /** See {@link PacketStream.room}. */
@@ -204,6 +208,14 @@ export class Transport {
     this.#end(error, goodbye);
   }
 
+  /** Ends because somebody here wants it; the peer learns why only where that is an SshError, made for the wire. */
+  #abort(reason: unknown): void {
+    if (reason instanceof SshError) return this.#fail(reason);
+    const { message } = reason instanceof Error ? reason : { message: String(reason) };
+    const goodbye = { reason: DisconnectReason.byApplication, description: "ended by the other side" };
+    this.#end(new SshError("closed", message, { cause: reason }), this.#keys && goodbye);
+  }
+
   #end(error: Error | undefined, goodbye?: Goodbye): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -245,11 +257,12 @@ export class Transport {
       case "disconnect":
         throw new SshError("protocol", `message ${number} is not allowed here`);
     }
+    if (this.#phase === "connected") this.#keys!.renewWhenDue();
     if (number >= Msg.GLOBAL_REQUEST && number < Msg.PING) {
-      this.#keys!.renewWhenDue();
       // Authentication has succeeded; the layer above may not be there yet.
       return this.#handle ? this.#handle(payload) : this.#handleOnceAttached(payload);
     }
+    if (number >= 30 && number <= 49) return this.#keys!.receiveMethod(payload.slice());
     const receiver = Transport.#receivers[number];
     return receiver ? receiver(this, payload) : this.#deliver(payload.slice());
   }
@@ -262,8 +275,6 @@ export class Transport {
         transport.#extensions = parseExtInfo(payload, transport.#extensions);
       },
       [Msg.KEXINIT]: (transport, payload) => transport.#keys!.receiveInit(payload.slice()),
-      [Msg.KEX_ECDH_INIT]: (transport, payload) => transport.#keys!.receiveMethod(payload),
-      [Msg.KEX_ECDH_REPLY]: (transport, payload) => transport.#keys!.receiveMethod(payload),
       [Msg.NEWKEYS]: (transport) => transport.#keys!.receiveNewKeys(),
       [Msg.PING]: (transport, payload) =>
         transport.send(new Writer(payload.length).byte(Msg.PONG).bytes(payload.subarray(1)).finish()),
