@@ -1,0 +1,156 @@
+/** A connection to the gateway, as a user. */
+import { AgentError } from "../agent/exit_codes.ts";
+import { formatGateway, type GatewayAddress } from "../agent/gateway_address.ts";
+import { GatewayTrust } from "../agent/gateway_trust.ts";
+import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "../agent/keepalive.ts";
+import { expandHome, openTextIfThere, requireText, type TextFile } from "../agent/text_file.ts";
+import { printableLines } from "../bytes/printable.ts";
+import { type KnownHosts, parseKnownHosts } from "../keys/known_hosts.ts";
+import { NetError } from "../platform/net.ts";
+import { StateError, type StateFolder } from "../platform/state.ts";
+import { hostKeyAlgorithms } from "../ssh/algorithms/key_algorithms.ts";
+import { type AlgorithmLists, defaultClientAlgorithms } from "../ssh/algorithms/lists.ts";
+import { type ClientConnection, connectSsh } from "../ssh/client.ts";
+import { SshError } from "../ssh/error.ts";
+import { loadCredentials } from "./credentials.ts";
+import { SshmError } from "./exit_codes.ts";
+import type { GlobalFlags } from "./flags.ts";
+import type { SshmHost } from "./host.ts";
+import { note } from "./output.ts";
+
+/** Until TCP connects, in milliseconds. */
+const DIAL_TIMEOUT_MS = 10_000;
+
+/** Where known hosts lie unless a flag says so. */
+const USUAL_KNOWN_HOSTS = ["~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"];
+
+/** @throws {SshmError} `usage` */
+export function requireGateway({ gateway }: GlobalFlags): GatewayAddress {
+  if (gateway) return gateway;
+  throw new SshmError("usage", "which gateway? say --gateway HOST:PORT, or set SSHM_GATEWAY");
+}
+
+/**
+ * Connects, believes the host key, authenticates. A key that is not known is refused: nothing is believed because it was
+ * the first.
+ * @throws {SshmError}, {@link AgentError} with a sentence
+ */
+export async function openGateway(host: SshmHost, flags: GlobalFlags): Promise<ClientConnection> {
+  const gateway = requireGateway(flags);
+  const where = formatGateway(gateway);
+  const knownHosts = await readKnownHosts(host, flags);
+  const trust = new GatewayTrust(
+    { knownHosts, fingerprints: flags.gatewayKey },
+    NO_PINS,
+    () => host.clock.now(),
+    () => {},
+  );
+  const credentials = await loadCredentials(host, flags.identity);
+  let disbelief: unknown;
+  try {
+    const duplex = await dial(host, gateway);
+    const connection = await connectSsh(duplex, {
+      crypto: host.crypto(),
+      clock: host.clock,
+      signal: host.ending,
+      algorithms: await preferKnown(trust, gateway),
+      verifyHostKey: async (shown) => {
+        try {
+          await trust.verify(gateway, shown);
+          return true;
+        } catch (error) {
+          disbelief = advised(error);
+          return "the host key is not believed";
+        }
+      },
+      auth: {
+        user: gateway.user ?? host.user,
+        credentials: [{ method: "publickey", signers: credentials.signers, ask: true }],
+        onBanner: (text) => void note(host, printableLines(text.trimEnd())),
+      },
+    });
+    keepConnectionAlive(connection, host.clock, GATEWAY_KEEPALIVE);
+    return connection;
+  } catch (error) {
+    if (disbelief) throw disbelief;
+    throw explained(error, where);
+  } finally {
+    credentials.close();
+  }
+}
+
+/** Says what to do about a gateway that is not known yet. */
+function advised(error: unknown): unknown {
+  if (!(error instanceof AgentError) || error.reason !== "unknownGateway") return error;
+  return new SshmError(
+    "unknownGateway",
+    `${error.message}. Compare it with what the gateway printed at its start, then say --gateway-key, or add the line ` +
+      "it printed to ~/.ssh/known_hosts",
+  );
+}
+
+/** A fault of the connection as a sentence for the user. */
+export function explained(error: unknown, where: string): unknown {
+  if (error instanceof NetError) {
+    return error.code === "not-found"
+      ? new SshmError("unknownGateway", `no address is known for ${where}`, { cause: error })
+      : new SshmError("unreachable", error.message, { cause: error });
+  }
+  if (!(error instanceof SshError)) return error;
+  if (error.code === "auth") {
+    return new SshmError("credential", `${where} accepts none of the keys: ${error.message}`, {
+      cause: error,
+    });
+  }
+  return new SshmError("unreachable", `${where}: ${error.message}`, { cause: error });
+}
+
+async function dial({ net, clock, ending }: SshmHost, { hostname, port }: GatewayAddress) {
+  const timeout = new AbortController();
+  const late = new NetError("timeout", `cannot dial ${hostname}:${port}: no answer in time`);
+  const cancel = clock.after(DIAL_TIMEOUT_MS, () => timeout.abort(late));
+  try {
+    const signal = AbortSignal.any([ending, timeout.signal]);
+    return await net.dial({ transport: "tcp", hostname, port }, { signal });
+  } finally {
+    cancel();
+  }
+}
+
+async function readKnownHosts(
+  { files, environment }: SshmHost,
+  flags: GlobalFlags,
+): Promise<{ paths: readonly string[]; hosts: KnownHosts }> {
+  const named = flags.knownHosts.length > 0;
+  const paths = (named ? flags.knownHosts : USUAL_KNOWN_HOSTS)
+    .map((path) => expandHome(path, environment("HOME") ?? "/"));
+  const found: (TextFile | undefined)[] = [];
+  for (const path of paths) {
+    found.push(named ? await requireText(files, path, "known hosts") : await openTextIfThere(files, path));
+  }
+  return { paths, hosts: parseKnownHosts(found.map((file) => file?.text ?? "").join("\n")) };
+}
+
+/** Asks for a key of a type that is known, as ssh does: another type would look like another host. */
+async function preferKnown(trust: GatewayTrust, gateway: GatewayAddress): Promise<AlgorithmLists> {
+  const types = new Set<string>((await trust.known(gateway)).map(({ type }) => type));
+  const isKnown = (name: string) => types.has(hostKeyAlgorithms.get(name)!.keyType);
+  const { hostKey } = defaultClientAlgorithms;
+  return {
+    ...defaultClientAlgorithms,
+    hostKey: [...hostKey.filter(isKnown), ...hostKey.filter((name) => !isKnown(name))],
+  };
+}
+
+function refuseState(): never {
+  throw new StateError("failed", "sshm keeps nothing between its runs");
+}
+
+/** Beside known hosts, which are always given here, trust neither reads nor writes pins. */
+const NO_PINS: StateFolder = {
+  path: "",
+  read: () => Promise.resolve(undefined),
+  write: refuseState,
+  openJournal: refuseState,
+  close: () => {},
+};

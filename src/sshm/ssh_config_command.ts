@@ -1,0 +1,152 @@
+/** `sshm ssh-config`. */
+import type { Command } from "commander";
+import { formatGateway } from "../agent/gateway_address.ts";
+import { expandHome } from "../agent/text_file.ts";
+import { fullName, ipAddress, NameError, normalizeName } from "../routing/names.ts";
+import { addExamples, type Cli, run } from "./cli.ts";
+import { SshmError } from "./exit_codes.ts";
+import type { GlobalFlags } from "./flags.ts";
+import { explained, openGateway, requireGateway } from "./gateway.ts";
+import type { SshmHost } from "./host.ts";
+import { print, printJson } from "./output.ts";
+import { runRemote } from "./remote_commands.ts";
+import { formatSshConfig } from "./ssh_config.ts";
+
+interface Flags {
+  readonly domain?: string;
+  readonly login?: string;
+  readonly proxy?: true | string;
+}
+
+/** What a ProxyCommand calls this program unless told otherwise. */
+const PROGRAM = "sshm";
+
+/** The domain of a gateway that was given none. */
+const DEFAULT_DOMAIN = "localhost";
+
+export function addSshConfigCommand(program: Command, cli: Cli): void {
+  const command = program.command("ssh-config")
+    .description("an ssh_config by which stock ssh, scp and sftp reach nodes by name")
+    .argument("[NAME...]", "nodes (default: asks the gateway which ones you may connect to)")
+    .option("--domain <NAME>", "the gateway's domain (default: as its nodes show it, else its host name)")
+    .option("--login <USER>", "login name on the nodes")
+    .option("--proxy [PROGRAM]", "go through 'PROGRAM proxy' instead of ssh's own jump (default: sshm)");
+  addExamples(
+    run<Flags>(cli, command, async (flags, names) => {
+      const gateway = requireGateway(flags);
+      const found = names.length > 0 ? undefined : await askForNodes(cli.host, flags);
+      const guess = ipAddress(gateway.hostname) === undefined ? gateway.hostname : DEFAULT_DOMAIN;
+      const domain = readName(flags.domain ?? found?.domain ?? guess);
+      const nodes = found?.names ?? names.map((name) => fullName(readName(name), domain));
+      const text = await configText(cli.host, flags, domain, nodes);
+      if (flags.json) {
+        await printJson(cli.host, { gateway: formatGateway(gateway), domain, nodes, config: text });
+      } else await print(cli.host, text.trimEnd());
+    }),
+    [
+      [
+        "sshm --gateway gw.mycorp.com:15022 ssh-config web db > mesh.conf; ssh -F mesh.conf web",
+        "two nodes by name",
+      ],
+      ["sshm --gateway gw.mycorp.com:15022 ssh-config >> ~/.ssh/config", "all that you may connect to now"],
+    ],
+  );
+}
+
+async function configText(
+  host: SshmHost,
+  flags: Flags & GlobalFlags,
+  domain: string,
+  nodes: readonly string[],
+) {
+  const gateway = requireGateway(flags);
+  const identities = await Promise.all(flags.identity.map((path) => absolute(host, path)));
+  const knownHosts = await Promise.all(flags.knownHosts.map((path) => absolute(host, path)));
+  try {
+    return formatSshConfig({
+      gateway,
+      domain,
+      nodes,
+      ...(flags.login !== undefined && { login: flags.login }),
+      identities,
+      knownHosts: knownHosts.length > 0 ? knownHosts : ["~/.ssh/known_hosts"],
+      ...(flags.proxy && {
+        proxy: [
+          ...(flags.proxy === true ? PROGRAM : flags.proxy).split(" ").filter((word) => word !== ""),
+          "--gateway",
+          `${gateway.user === undefined ? "" : `${gateway.user}@`}${formatGateway(gateway)}`,
+          ...knownHosts.flatMap((path) => ["--known-hosts", path]),
+          ...flags.gatewayKey.flatMap((fingerprint) => ["--gateway-key", fingerprint]),
+          ...identities.flatMap((path) => ["--identity", path]),
+          "proxy",
+        ],
+      }),
+    });
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof NameError) throw new SshmError("usage", error.message);
+    throw error;
+  }
+}
+
+/** Nodes with an SSH port, as `ls` tells them. What comes from the gateway goes into a file: only names do. */
+async function askForNodes(
+  host: SshmHost,
+  flags: GlobalFlags,
+): Promise<{ names: string[]; domain?: string }> {
+  const connection = await openGateway(host, flags);
+  let text: string;
+  try {
+    text = await runRemote(connection, "ls --json");
+  } catch (error) {
+    throw explained(error, formatGateway(requireGateway(flags)));
+  } finally {
+    connection.close();
+    await connection.closed;
+  }
+  const entries = readEntries(text);
+  const serving = entries.filter(({ ports }) => ports.some((port) => /^22\D*$/.test(port)));
+  const aliased = entries.find(({ name, alias }) => alias !== undefined && name.startsWith(`${alias}.`));
+  return {
+    names: serving.map(({ name }) => readName(name)),
+    ...(aliased && { domain: aliased.name.slice(aliased.alias!.length + 1) }),
+  };
+}
+
+interface Entry {
+  readonly name: string;
+  readonly alias?: string;
+  readonly ports: readonly string[];
+}
+
+function readEntries(text: string): readonly Entry[] {
+  const isText = (value: unknown) => typeof value === "string";
+  try {
+    const entries: unknown = JSON.parse(text);
+    if (
+      Array.isArray(entries) && entries.every((entry) => isText(entry?.name) && Array.isArray(entry.ports))
+    ) {
+      return entries.map(({ name, alias, ports }) => ({
+        name,
+        ...(isText(alias) && { alias }),
+        ports: ports.map(String),
+      }));
+    }
+  } catch {
+    // As wrong as any other text that is no list of nodes.
+  }
+  throw new SshmError("failed", "the gateway's answer to 'ls --json' is no list of nodes");
+}
+
+function readName(text: string): string {
+  try {
+    return normalizeName(text);
+  } catch (error) {
+    if (error instanceof NameError) throw new SshmError("usage", `'${text}': ${error.message}`);
+    throw error;
+  }
+}
+
+/** The file may be used from anywhere. One that is not there is left as it is written. */
+async function absolute({ files, environment }: SshmHost, path: string): Promise<string> {
+  return await files.realpath(expandHome(path, environment("HOME") ?? "/")).catch(() => path);
+}
