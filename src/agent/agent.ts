@@ -10,9 +10,9 @@ import { encodeHex } from "../bytes/encoding.ts";
 import { randomBytes } from "../bytes/bytes.ts";
 import { ChannelOpenReason } from "../ssh/error.ts";
 import type { ForwardedConnection } from "../ssh/forward/outgoing.ts";
-import { plain, type PlainDuplex } from "../streams/duplex.ts";
+import type { PlainDuplex } from "../streams/duplex.ts";
 import { relay } from "../streams/relay.ts";
-import { BuiltInServer, type Peer, type ServedConnection, type ServerPolicy } from "./built_in_server.ts";
+import { BuiltInServer, type Peer, type ServerPolicy } from "./built_in_server.ts";
 import type { AgentConfig } from "./config.ts";
 import type { EventLog } from "./events.ts";
 import type { BuiltinPrograms, SessionHost } from "./exec.ts";
@@ -45,7 +45,6 @@ export interface AgentHost {
   readonly builtins: BuiltinPrograms;
   /** The account that the agent runs as. */
   readonly account: Account;
-  readonly state: StateFolder;
   /** What sessions inherit of the environment. */
   readonly inherited: Readonly<Record<string, string>>;
   /** This machine's addresses beside loopback. */
@@ -66,11 +65,17 @@ export class Agent {
   #listeners: NetListener[] = [];
   #ready = false;
 
-  private constructor(config: AgentConfig, host: AgentHost, trust: GatewayTrust, policy: ServerPolicy) {
+  private constructor(
+    config: AgentConfig,
+    host: AgentHost,
+    state: StateFolder,
+    trust: GatewayTrust,
+    policy: ServerPolicy,
+  ) {
     this.#config = config;
     this.#host = host;
     this.#server = builtInServer(host, policy);
-    const context = this.#linkContext(trust);
+    const context = this.#linkContext(trust, state);
     this.#membership = new Membership({
       gateways: config.gateways,
       open: async (gateway, signal) => this.#registered(await GatewayLink.open(gateway, context, signal)),
@@ -85,18 +90,23 @@ export class Agent {
    * @param policy of the built-in server, in place of the agent's own
    * @throws {AgentError | StateError}
    */
-  static async prepare(config: AgentConfig, host: AgentHost, policy?: ServerPolicy): Promise<Agent> {
+  static async prepare(
+    config: AgentConfig,
+    host: AgentHost,
+    state: StateFolder,
+    policy?: ServerPolicy,
+  ): Promise<Agent> {
     const trust = new GatewayTrust(
       await readAnchors(config, host),
-      host.state,
+      state,
       () => host.clock.now(),
       host.log,
     );
     // The first dial reads it again; here it is only to be sure that there is one.
-    await loadIdentity(identitySources(config, host));
+    await loadIdentity(identitySources(config, host, state));
     const serverPolicy: ServerPolicy = policy ??
-      await defaultPolicy(config, host, () => agent.#membership.link?.userCas ?? []);
-    const agent: Agent = new Agent(config, host, trust, serverPolicy);
+      await defaultPolicy(config, host, state, () => agent.#membership.link?.userCas ?? []);
+    const agent: Agent = new Agent(config, host, state, trust, serverPolicy);
     return agent;
   }
 
@@ -123,7 +133,7 @@ export class Agent {
     this.#life.abort(new Error("the agent stops"));
   }
 
-  #linkContext(trust: GatewayTrust): LinkContext {
+  #linkContext(trust: GatewayTrust, state: StateFolder): LinkContext {
     const { net, clock, crypto, log, account, ownAddresses } = this.#host;
     const { allowDial, name, exposures, login } = this.#config;
     return {
@@ -132,7 +142,7 @@ export class Agent {
       crypto,
       trust,
       log,
-      identity: () => loadIdentity(identitySources(this.#config, this.#host)),
+      identity: () => loadIdentity(identitySources(this.#config, this.#host, state)),
       user: account.name,
       instance: encodeHex(randomBytes(16)),
       name,
@@ -164,7 +174,7 @@ export class Agent {
     const { originator } = connection;
     if (target === "ssh") {
       const peer: Peer = { address: originator?.host ?? "", port: originator?.port ?? 0 };
-      await this.#server.serve(connection.accept(), peer, this.#life.signal);
+      await this.#server.serve(connection.accept(), peer, { signal: this.#life.signal });
       return;
     }
     let service: PlainDuplex;
@@ -221,18 +231,8 @@ export class Agent {
   }
 }
 
-/** Serves one connection, as `sshd -i` does. */
-export async function serveOne(
-  duplex: PlainDuplex,
-  peer: Peer,
-  host: AgentHost,
-  policy: ServerPolicy,
-  signal: AbortSignal,
-): Promise<ServedConnection> {
-  return await builtInServer(host, policy).serve(plain(duplex), peer, signal);
-}
-
-function builtInServer(host: AgentHost, policy: ServerPolicy): BuiltInServer {
+/** The built-in server alone, for connections that come another way. */
+export function builtInServer(host: AgentHost, policy: ServerPolicy): BuiltInServer {
   const { crypto, clock, sessions, builtins, inherited, log, net, ownAddresses } = host;
   const forwards = { net, ownAddresses };
   return new BuiltInServer({ policy, crypto, clock, sessions, forwards, builtins, inherited, log });
@@ -242,9 +242,10 @@ function builtInServer(host: AgentHost, policy: ServerPolicy): BuiltInServer {
 export async function defaultPolicy(
   config: AgentConfig,
   host: AgentHost,
+  state: StateFolder,
   gatewayCas: () => LinkUserCas,
 ): Promise<ServerPolicy> {
-  const { files, log, clock, account, state } = host;
+  const { files, log, clock, account } = host;
   const { login, allowDial } = config;
   const first = await readLoginFiles(login, files, log);
   const nobody = first.keys.length === 0 && login.userCas.length === 0;
@@ -271,7 +272,7 @@ export async function defaultPolicy(
 
 type LinkUserCas = GatewayLink["userCas"];
 
-function identitySources(config: AgentConfig, { files, state, log }: AgentHost) {
+function identitySources(config: AgentConfig, { files, log }: AgentHost, state: StateFolder) {
   return { files, path: config.identity, home: config.login.home, state, log };
 }
 

@@ -77,9 +77,15 @@ export class BuiltInServer {
 
   /**
    * Serves one connection to its end. Never rejects: what goes wrong is logged, and the client was told.
-   * @param signal ends it
+   * @param options.signal ends it
+   * @param options.authenticated called when the client is in
    */
-  async serve(duplex: Duplex, peer: Peer, signal?: AbortSignal): Promise<ServedConnection> {
+  async serve(
+    duplex: Duplex,
+    peer: Peer,
+    options: { readonly signal?: AbortSignal; readonly authenticated?: () => void } = {},
+  ): Promise<ServedConnection> {
+    const { signal, authenticated } = options;
     const connection = plain(duplex);
     const { crypto, clock, log, policy } = this.#options;
     const from = peer.address;
@@ -101,6 +107,7 @@ export class BuiltInServer {
         prepare: (ssh) => this.#serveChannels(ssh, peer),
       });
       const { user, identity: { credential } } = ssh.authenticated;
+      authenticated?.();
       log({ event: "login", user, from, result: "accepted", credential });
       await ssh.closed;
       return "authenticated";

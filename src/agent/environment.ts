@@ -42,18 +42,20 @@ export function sessionEnvironment(parts: {
     HOME: account.home,
     SHELL: account.shell,
   };
-  if (endpoints) {
-    const { clientAddress, clientPort, serverAddress, serverPort } = endpoints;
-    env.SSH_CLIENT = `${clientAddress} ${clientPort} ${serverPort}`;
-    env.SSH_CONNECTION = `${clientAddress} ${clientPort} ${serverAddress} ${serverPort}`;
-  }
-  // What they would say is this session's alone to say: a client's or an outer session's word must not show through.
-  const own = { SSH_ORIGINAL_COMMAND: originalCommand, SSH_AUTH_SOCK: agentSocket };
+  // What these say is the session's alone to say: a client's or an outer session's word must not show through.
+  const own: Record<string, string | undefined> = {
+    SSH_CLIENT: endpoints && `${endpoints.clientAddress} ${endpoints.clientPort} ${endpoints.serverPort}`,
+    SSH_CONNECTION: endpoints &&
+      `${endpoints.clientAddress} ${endpoints.clientPort} ${endpoints.serverAddress} ${endpoints.serverPort}`,
+    SSH_ORIGINAL_COMMAND: originalCommand,
+    SSH_AUTH_SOCK: agentSocket,
+    // The terminal's own, where there is one.
+    SSH_TTY: undefined,
+  };
   for (const [name, value] of Object.entries(own)) {
     if (value === undefined) delete env[name];
     else env[name] = value;
   }
-  delete env.SSH_TTY;
   return env;
 }
 

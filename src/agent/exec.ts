@@ -19,6 +19,8 @@ import { splitArguments } from "./sshd_config/lexer.ts";
 export interface SessionPolicy {
   readonly permitTTY: boolean;
   readonly allowAgentForwarding: boolean;
+  /** Nothing is forwarded, whatever else says so. */
+  readonly disableForwarding?: boolean;
   /** Patterns of variables that the client may set. */
   readonly acceptEnv: readonly string[];
   readonly setEnv?: ReadonlyMap<string, string>;
@@ -76,7 +78,7 @@ export function sessionHandlers(owner: SessionOwner): SessionHandlers {
   return {
     acceptEnv: (name) => acceptsVariable(name, policy.acceptEnv),
     acceptPty: () => policy.permitTTY,
-    acceptAgentForwarding: () => policy.allowAgentForwarding,
+    acceptAgentForwarding: () => policy.allowAgentForwarding && !policy.disableForwarding,
     start: (request, settings) => start(owner, request, settings),
     onError,
   };

@@ -9,7 +9,14 @@ const MAX_FILE_SIZE = 16 * 1024 * 1024;
 /** Permission bits that let others read or write. */
 const OTHERS = 0o077;
 
-/** A file's text and who may read it. */
+/** A file's content and who may read it. */
+export interface WholeFile {
+  readonly path: string;
+  readonly bytes: Bytes;
+  readonly mode: number;
+}
+
+/** The same of a text. */
 export interface TextFile {
   readonly path: string;
   readonly text: string;
@@ -18,6 +25,12 @@ export interface TextFile {
 
 /** @throws {FilesError} */
 export async function openText(files: Files, path: string): Promise<TextFile> {
+  const { bytes, mode } = await openFile(files, path);
+  return { path, text: decodeText(bytes), mode };
+}
+
+/** @throws {FilesError} */
+export async function openFile(files: Files, path: string): Promise<WholeFile> {
   const handle = await files.open(path, { read: true });
   try {
     const { size, mode } = await handle.stat();
@@ -34,7 +47,7 @@ export async function openText(files: Files, path: string): Promise<TextFile> {
       }
       chunks.push(chunk.subarray(0, count));
     }
-    return { path, text: decodeText(concat(...chunks)), mode };
+    return { path, bytes: concat(...chunks), mode };
   } finally {
     await handle.close();
   }

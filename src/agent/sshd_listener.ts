@@ -1,0 +1,116 @@
+/** Listening as sshd does: ListenAddress, Port, MaxStartups, PidFile. */
+import { encodeText } from "../bytes/bytes.ts";
+import { formatAddress, type NetConnection, NetError, type NetListener } from "../platform/net.ts";
+import type { AgentHost } from "./agent.ts";
+import type { BuiltInServer, Peer } from "./built_in_server.ts";
+import { AgentError } from "./exit_codes.ts";
+import type { SshdConfig } from "./sshd_config/evaluate.ts";
+import { dropsStartup } from "./sshd_settings.ts";
+
+/** Accepts connections for `server` until closed. */
+export class SshdListener {
+  readonly #listeners: readonly NetListener[];
+  readonly #server: BuiltInServer;
+  readonly #config: SshdConfig;
+  readonly #host: AgentHost;
+  readonly #life = new AbortController();
+  readonly #open = new Set<Promise<unknown>>();
+  #waiting = 0;
+
+  private constructor(
+    listeners: readonly NetListener[],
+    server: BuiltInServer,
+    config: SshdConfig,
+    host: AgentHost,
+  ) {
+    this.#listeners = listeners;
+    this.#server = server;
+    this.#config = config;
+    this.#host = host;
+  }
+
+  /** @throws {AgentError} `address` when there is none to listen on */
+  static async listen(config: SshdConfig, server: BuiltInServer, host: AgentHost): Promise<SshdListener> {
+    const listeners: NetListener[] = [];
+    let failure: NetError | undefined;
+    for (const { host: hostname, port } of config.listen) {
+      try {
+        listeners.push(await host.net.listen({ transport: "tcp", hostname, port }));
+      } catch (error) {
+        if (!(error instanceof NetError)) throw error;
+        // `::` accepts for IPv4 too on most systems: then 0.0.0.0 is taken, by ourselves.
+        failure ??= error;
+      }
+    }
+    if (listeners.length === 0) throw new AgentError("address", failure!.message, { cause: failure });
+    const listener = new SshdListener(listeners, server, config, host);
+    host.log({ event: "ready", listen: listeners.map(({ address }) => formatAddress(address)) });
+    return listener;
+  }
+
+  /** Accepts until {@link close} or {@link drain}. @param pid written to PidFile */
+  async run(pid: number): Promise<void> {
+    await this.#writePid(pid);
+    await Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
+    await Promise.all(this.#open);
+    if (this.#config.pidFile !== null) await this.#host.files.unlink(this.#config.pidFile).catch(() => {});
+  }
+
+  /** Accepts nothing more; what is open goes on. */
+  drain(): void {
+    for (const listener of this.#listeners) listener.close();
+  }
+
+  /** Ends everything at once. */
+  close(): void {
+    this.drain();
+    this.#life.abort(new Error("the server stops"));
+  }
+
+  async #accept(listener: NetListener): Promise<void> {
+    for await (const connection of listener) {
+      if (dropsStartup(this.#config.maxStartups, this.#waiting, this.#host.random)) {
+        connection.close();
+        continue;
+      }
+      const served = this.#serve(connection).finally(() => this.#open.delete(served));
+      this.#open.add(served);
+    }
+  }
+
+  async #serve(connection: NetConnection): Promise<void> {
+    this.#waiting++;
+    let waits = true;
+    const authenticated = () => {
+      if (waits) this.#waiting--;
+      waits = false;
+    };
+    await this.#server.serve(connection, peerOf(connection), { signal: this.#life.signal, authenticated });
+    authenticated();
+  }
+
+  async #writePid(pid: number): Promise<void> {
+    const { pidFile } = this.#config;
+    if (pidFile === null) return;
+    const { files, log } = this.#host;
+    try {
+      const file = await files.open(pidFile, { write: true, create: true, truncate: true, mode: 0o644 });
+      await file.write(encodeText(`${pid}\n`), 0).finally(() => file.close());
+    } catch (error) {
+      log({ event: "warning", message: `PidFile ${pidFile} cannot be written: ${(error as Error).message}` });
+    }
+  }
+}
+
+function peerOf({ remote, local }: NetConnection): Peer {
+  const end = (address: NetConnection["remote"]) =>
+    address.transport === "tcp"
+      ? { address: unmapped(address.hostname), port: address.port }
+      : { address: "", port: 0 };
+  return { ...end(remote), local: end(local) };
+}
+
+/** IPv4 addresses as such, also on a socket that takes both. */
+function unmapped(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+}

@@ -1,0 +1,306 @@
+/** Who may log in by an sshd_config: files and commands of keys, authorities, principals, revocation. */
+import { decodeText, equal } from "../bytes/bytes.ts";
+import { encodeBase64 } from "../bytes/encoding.ts";
+import { checkCertificate } from "../cert/check.ts";
+import { certificateRestrictions, restrictionsUnderLine } from "../cert/options.ts";
+import { parseRevokedKeys } from "../cert/revocation.ts";
+import type { Certificate } from "../cert/types.ts";
+import {
+  type AuthorizedKey,
+  findAuthorities,
+  findAuthorizedKey,
+  parseAuthorizedKeys,
+} from "../keys/authorized_keys.ts";
+import { readOptions, splitOptions } from "../keys/authorized_keys_options.ts";
+import { mergeRestrictions, type Restrictions } from "../keys/restrictions.ts";
+import type { PublicKey } from "../keys/types.ts";
+import { type Files, FilesError } from "../platform/files.ts";
+import type { Processes } from "../platform/process.ts";
+import type { Account } from "./login.ts";
+import type { Admission, LoginRefusal } from "./login_rules.ts";
+import type { SshdConfig } from "./sshd_config/evaluate.ts";
+import {
+  certificateTokens,
+  expandCommand,
+  expandUserPath,
+  keyTokens,
+  type TokenKey,
+} from "./sshd_config/expand.ts";
+import { openFile, openText } from "./text_file.ts";
+
+/** How long AuthorizedKeysCommand and AuthorizedPrincipalsCommand may take, in milliseconds. */
+const COMMAND_TIMEOUT_MS = 10_000;
+
+/** Bytes of their output: more is no list of keys. */
+const MAX_OUTPUT = 4 * 1024 * 1024;
+
+/** Bits of a mode that let others write. */
+const OTHERS_WRITE = 0o022;
+
+export interface SshdLoginHost {
+  readonly files: Files;
+  readonly processes: Processes;
+  /** Cancels what takes too long. @returns forgets it */
+  after(ms: number, callback: () => void): () => void;
+  /** Hears why a file or a line does not count. */
+  readonly warn: (sentence: string) => void;
+}
+
+/** What is shown, and when and from where. */
+export interface ShownLogin {
+  readonly key: PublicKey;
+  readonly certificate?: Certificate;
+  readonly account: Account;
+  readonly address: string;
+  readonly now: number;
+}
+
+/** Whether the key or certificate lets its holder in as `account`. */
+export async function judgeSshdLogin(
+  config: SshdConfig,
+  shown: ShownLogin,
+  host: SshdLoginHost,
+): Promise<Admission | LoginRefusal> {
+  if (await isRevoked(config, shown, host)) return { refused: "RevokedKeys" };
+  const { certificate, key, account, now, address } = shown;
+  const lines = await authorizedLines(config, shown, host);
+  if (!certificate) {
+    const line = findAuthorizedKey(lines, key, { now, address });
+    return line
+      ? { restrictions: line.restrictions, credential: await key.fingerprint() }
+      : { refused: "no line of AuthorizedKeysFile lets this key in" };
+  }
+  let refused: string = "untrusted-authority";
+  const check = async (principals: readonly string[]) => {
+    const fault = await checkCertificate(certificate, {
+      role: "user",
+      principals,
+      now,
+      trusted: () => true,
+      signatureAlgorithms: config.caSignatureAlgorithms,
+      peerAddress: address,
+    });
+    if (fault) refused = fault;
+    return fault === undefined;
+  };
+  const admit = (restrictions: Restrictions): Admission => ({
+    restrictions,
+    credential: `certificate "${certificate.keyId}" serial ${certificate.serial}`,
+  });
+  for (const line of findAuthorities(lines, certificate.signatureKey, { now, address })) {
+    if (!await check(line.principals ?? [account.name])) continue;
+    const restrictions = restrictionsUnderLine(certificate, line);
+    if (restrictions) return admit(restrictions);
+    refused = "line and certificate force different commands";
+  }
+  if (!await isTrusted(config, certificate, host)) return { refused };
+  for (const { principals, limits } of await principalsOf(config, shown, certificate, host)) {
+    if (!await check(principals)) continue;
+    const own = certificateRestrictions(certificate);
+    const restrictions = limits ? mergeRestrictions(own, limits) : own;
+    if (restrictions) return admit(restrictions);
+    refused = "principals line and certificate force different commands";
+  }
+  return { refused };
+}
+
+/** A list that cannot be read revokes everything, as with sshd. */
+async function isRevoked(
+  { revokedKeys }: SshdConfig,
+  { key, certificate }: ShownLogin,
+  { files, warn }: SshdLoginHost,
+): Promise<boolean> {
+  if (revokedKeys === null) return false;
+  try {
+    const { bytes } = await openFile(files, revokedKeys);
+    return await parseRevokedKeys(bytes).isRevoked(certificate ?? key);
+  } catch (error) {
+    warn(`RevokedKeys ${revokedKeys} cannot be used, so nobody gets in: ${(error as Error).message}`);
+    return true;
+  }
+}
+
+async function isTrusted(
+  { trustedUserCAKeys }: SshdConfig,
+  { signatureKey }: Certificate,
+  { files, warn }: SshdLoginHost,
+): Promise<boolean> {
+  if (trustedUserCAKeys === null) return false;
+  try {
+    const { text } = await openText(files, trustedUserCAKeys);
+    return parseAuthorizedKeys(text).keys.some(({ key }) => equal(key.blob, signatureKey.blob));
+  } catch (error) {
+    if (!(error instanceof FilesError)) throw error;
+    warn(`TrustedUserCAKeys ${trustedUserCAKeys} cannot be read: ${error.message}`);
+    return false;
+  }
+}
+
+/** Lines of every AuthorizedKeysFile that may be believed, and of AuthorizedKeysCommand. */
+async function authorizedLines(
+  config: SshdConfig,
+  shown: ShownLogin,
+  host: SshdLoginHost,
+): Promise<AuthorizedKey[]> {
+  const { account } = shown;
+  const keys: AuthorizedKey[] = [];
+  const add = (source: string, text: string) => {
+    const parsed = parseAuthorizedKeys(text);
+    for (const { line, reason } of parsed.faults) host.warn(`${source}:${line}: ${reason}`);
+    keys.push(...parsed.keys);
+  };
+  for (const written of config.authorizedKeysFiles) {
+    const path = expandUserPath(written, account);
+    const text = await believedText(path, config, account, host);
+    if (text !== undefined) add(path, text);
+  }
+  const { authorizedKeysCommand: command } = config;
+  if (command !== null) {
+    const { file, args } = expandCommand(
+      command,
+      account,
+      keyTokens(await tokenKey(shown.key, shown.certificate)),
+    );
+    add("AuthorizedKeysCommand", await outputOf(file, args, host));
+  }
+  return keys;
+}
+
+/** Undefined where there is no such file, or StrictModes does not believe it. */
+async function believedText(
+  path: string,
+  { strictModes }: SshdConfig,
+  account: Account,
+  { files, warn }: SshdLoginHost,
+): Promise<string | undefined> {
+  try {
+    if (strictModes) {
+      const fault = await strictModesFault(path, account, files);
+      if (fault) {
+        warn(`StrictModes: ${fault}`);
+        return undefined;
+      }
+    }
+    return (await openText(files, path)).text;
+  } catch (error) {
+    if (!(error instanceof FilesError)) throw error;
+    if (error.code !== "not-found" && error.code !== "not-directory") warn(`${path}: ${error.message}`);
+    return undefined;
+  }
+}
+
+/** As sshd: the file and every folder up to the home directory, or the root, are the user's or root's to write alone. */
+async function strictModesFault(
+  path: string,
+  { uid, home }: Account,
+  files: Files,
+): Promise<string | undefined> {
+  const top = await files.realpath(home).catch(() => home);
+  for (let at = await files.realpath(path);;) {
+    const { uid: owner, mode } = await files.stat(at);
+    if (owner !== 0 && owner !== uid) return `${at} belongs to somebody else`;
+    if ((mode & OTHERS_WRITE) !== 0) return `${at} can be written by others`;
+    if (at === top || at === "/") return undefined;
+    at = at.slice(0, Math.max(at.lastIndexOf("/"), 1));
+  }
+}
+
+interface AllowedPrincipals {
+  readonly principals: readonly string[];
+  /** Options of the line. */
+  readonly limits?: Restrictions;
+}
+
+/** Without a file or a command: the login name. */
+async function principalsOf(
+  config: SshdConfig,
+  shown: ShownLogin,
+  certificate: Certificate,
+  host: SshdLoginHost,
+): Promise<AllowedPrincipals[]> {
+  const { account } = shown;
+  const { authorizedPrincipalsFile, authorizedPrincipalsCommand } = config;
+  if (authorizedPrincipalsFile === null && authorizedPrincipalsCommand === null) {
+    return [{ principals: [account.name] }];
+  }
+  const allowed: AllowedPrincipals[] = [];
+  if (authorizedPrincipalsFile !== null) {
+    const text = await believedText(expandUserPath(authorizedPrincipalsFile, account), config, account, host);
+    allowed.push(...principalLines(text ?? "", host));
+  }
+  if (authorizedPrincipalsCommand !== null) {
+    const tokens = {
+      ...keyTokens(await tokenKey(shown.key, certificate)),
+      ...certificateTokens(await tokenKey(certificate.signatureKey), certificate),
+    };
+    const { file, args } = expandCommand(authorizedPrincipalsCommand, account, tokens);
+    allowed.push(...principalLines(await outputOf(file, args, host), host));
+  }
+  return allowed;
+}
+
+/** One principal per line, with options in front as in authorized_keys. */
+function principalLines(text: string, { warn }: SshdLoginHost): AllowedPrincipals[] {
+  return text.split("\n").map((line) => line.replace(/#.*$/, "").trim()).filter(Boolean).flatMap((line) => {
+    // The principal is the last word; principals have no white space.
+    const at = Math.max(line.lastIndexOf(" "), line.lastIndexOf("\t"));
+    if (at < 0) return [{ principals: [line] }];
+    try {
+      const [options] = splitOptions(line);
+      return [{ principals: [line.slice(at + 1)], limits: readOptions(options).restrictions }];
+    } catch (error) {
+      warn(`principals: ${(error as Error).message}`);
+      return [];
+    }
+  });
+}
+
+async function tokenKey(key: PublicKey, certificate?: Certificate): Promise<TokenKey> {
+  return {
+    fingerprint: await key.fingerprint(),
+    base64: encodeBase64(certificate?.blob ?? key.blob),
+    type: certificate?.type ?? key.type,
+  };
+}
+
+/** Standard output of a command that ends well; otherwise nothing, as with sshd. */
+async function outputOf(file: string, args: readonly string[], host: SshdLoginHost): Promise<string> {
+  const { processes, files, warn, after } = host;
+  try {
+    const { uid, mode } = await files.stat(file);
+    if (uid !== 0 || (mode & OTHERS_WRITE) !== 0) {
+      warn(`${file} must belong to root and be writable by nobody else`);
+      return "";
+    }
+    const env = { PATH: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" };
+    const child = await processes.spawn({ file, args, env, cwd: "/" });
+    const late = after(COMMAND_TIMEOUT_MS, () => child.kill("KILL"));
+    try {
+      await child.stdin.close();
+      const [text, , status] = await Promise.all([
+        collect(child.stdout),
+        collect(child.stderr),
+        child.status,
+      ]);
+      if ("code" in status && status.code === 0) return text;
+      warn(`${file} ended with ${"code" in status ? status.code : status.signal}`);
+      return "";
+    } finally {
+      late();
+    }
+  } catch (error) {
+    warn(`${file}: ${(error as Error).message}`);
+    return "";
+  }
+}
+
+async function collect(
+  pipe: { read(into: Uint8Array<ArrayBuffer>): Promise<number | null> },
+): Promise<string> {
+  const buffer = new Uint8Array(64 * 1024);
+  let text = "";
+  for (let count; (count = await pipe.read(buffer)) !== null;) {
+    if (text.length < MAX_OUTPUT) text += decodeText(buffer.subarray(0, count));
+  }
+  return text;
+}

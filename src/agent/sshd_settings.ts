@@ -1,0 +1,124 @@
+/** sshd_config in the terms of this server: algorithms, rights, startups. Pure. */
+import { matchesPattern } from "../keys/patterns.ts";
+import { permitsListen, permitsOpen, type Restrictions } from "../keys/restrictions.ts";
+import { type AlgorithmLists, defaultAlgorithms, supportedAlgorithms } from "../ssh/algorithms/lists.ts";
+import { hostKeyAlgorithms } from "../ssh/algorithms/key_algorithms.ts";
+import type { Signer } from "../keys/types.ts";
+import type { SessionPolicy } from "./exec.ts";
+import type { ForwardRights } from "./forwarding.ts";
+import type { KeepaliveTimes } from "./keepalive.ts";
+import type { SshdConfig } from "./sshd_config/evaluate.ts";
+import type { Permitted } from "./sshd_config/values.ts";
+
+/** The lists of a configuration. */
+export function algorithmLists(config: SshdConfig, hostKeys: readonly Signer[]): AlgorithmLists {
+  return {
+    kex: config.kexAlgorithms,
+    hostKey: hostKeyNames(config, hostKeys),
+    cipher: config.ciphers,
+    mac: config.macs,
+    compression: supportedAlgorithms.compression,
+  };
+}
+
+/** A server that has ECDSA host keys alone must offer them, although they are off by default. */
+function hostKeyNames(
+  { hostKeyAlgorithms: configured }: SshdConfig,
+  hostKeys: readonly Signer[],
+): readonly string[] {
+  const usable = (name: string) =>
+    hostKeys.some(({ publicKey }) => publicKey.type === hostKeyAlgorithms.get(name)?.keyType);
+  if (configured !== defaultAlgorithms.hostKey || configured.some(usable)) return configured;
+  return supportedAlgorithms.hostKey.filter(usable);
+}
+
+/** What both the configuration and the key leave of a session. */
+export function sessionRights(config: SshdConfig, restrictions: Restrictions): SessionPolicy {
+  return {
+    permitTTY: config.permitTTY && restrictions.permitPty,
+    allowAgentForwarding: config.allowAgentForwarding && !config.disableForwarding &&
+      restrictions.permitAgentForwarding,
+    acceptEnv: config.acceptEnv,
+    setEnv: config.setEnv,
+    // sshd_config(5): ForceCommand wins over the key's own.
+    forceCommand: config.forceCommand ?? restrictions.forceCommand ?? null,
+    subsystems: config.subsystems,
+  };
+}
+
+/** What both the configuration and the key leave of forwarding. */
+export function forwardingRights(config: SshdConfig, restrictions: Restrictions): ForwardRights {
+  if (config.disableForwarding || !restrictions.permitPortForwarding) {
+    return { dialUnix: false, listenUnix: false };
+  }
+  const { allowTcpForwarding: tcp, allowStreamLocalForwarding: unix, permitOpen, permitListen } = config;
+  return {
+    dial: tcp === "yes" || tcp === "local"
+      ? {
+        reach: { itself: true, beyond: "anywhere" },
+        permits: (host, port) =>
+          covers(permitOpen, host, port, (name, pattern) => name === pattern) &&
+          permitsOpen(restrictions, host, port),
+      }
+      : undefined,
+    listen: tcp === "yes" || tcp === "remote"
+      ? {
+        bind: BINDS[config.gatewayPorts],
+        permits: (host, port) =>
+          covers(permitListen, host, port, matchesPattern) && permitsListen(restrictions, host, port),
+      }
+      : undefined,
+    dialUnix: unix === "yes" || unix === "local",
+    listenUnix: unix === "yes" || unix === "remote",
+  };
+}
+
+const BINDS = { no: "loopback", yes: "any", clientspecified: "asked" } as const;
+
+function covers(
+  permitted: Permitted,
+  host: string,
+  port: number,
+  matches: (host: string, pattern: string) => boolean,
+): boolean {
+  return permitted === "any" ||
+    permitted.some((entry) =>
+      (entry.host === "*" || matches(host, entry.host)) && (entry.port === "*" || entry.port === port)
+    );
+}
+
+/** ClientAliveInterval and ClientAliveCountMax; undefined: never asks. */
+export function clientAlive(
+  { clientAliveInterval, clientAliveCountMax }: SshdConfig,
+): KeepaliveTimes | undefined {
+  if (clientAliveInterval === 0 || clientAliveCountMax === 0) return undefined;
+  const everyMs = clientAliveInterval * 1000;
+  return { everyMs, patienceMs: everyMs * clientAliveCountMax };
+}
+
+/**
+ * Whether a new connection is dropped when `waiting` others are not authenticated (MaxStartups): never below `start`,
+ * always from `full`, in between more and more likely.
+ */
+export function dropsStartup(
+  { start, rate, full }: SshdConfig["maxStartups"],
+  waiting: number,
+  random: () => number,
+): boolean {
+  if (waiting < start) return false;
+  if (waiting >= full || rate === 100) return true;
+  const percent = rate + (100 - rate) * (waiting - start) / (full - start);
+  return random() * 100 < percent;
+}
+
+/**
+ * How often `publickey` must be passed by one of the lists of AuthenticationMethods; undefined when none of them can be gone
+ * through with keys alone.
+ */
+export function keysNeeded(methods: SshdConfig["authenticationMethods"]): number | undefined {
+  if (methods.length === 0) return 1;
+  const counts = methods.filter((list) => list.every((method) => method === "publickey")).map((list) =>
+    list.length
+  );
+  return counts.length === 0 ? undefined : Math.min(...counts);
+}
