@@ -1,12 +1,15 @@
 /** The agent's command: parse, wire, run, drain. */
 import { constants } from "node:os";
-import { Agent, type AgentHost, defaultPolicy, serveOne } from "../src/agent/agent.ts";
+import { Agent, type AgentHost, builtInServer, defaultPolicy } from "../src/agent/agent.ts";
+import type { Peer, ServerPolicy } from "../src/agent/built_in_server.ts";
 import type { AgentConfig } from "../src/agent/config.ts";
 import { type AgentEvent, type EventLog, formatJson, formatText } from "../src/agent/events.ts";
 import { AgentError, exitCodes, type ExitReason } from "../src/agent/exit_codes.ts";
 import { parseFlags } from "../src/agent/flags.ts";
+import type { SshdPolicy } from "../src/agent/sshd_policy.ts";
 import { builtinPrograms } from "../src/agent/sftp_program.ts";
 import { accountSource } from "../src/deno/account.ts";
+import { fileConfigSource } from "../src/deno/config_source.ts";
 import { chooseCrypto } from "../src/deno/crypto.ts";
 import { isExecutable } from "../src/deno/executable.ts";
 import { systemAccounts, systemFiles } from "../src/deno/files.ts";
@@ -23,6 +26,10 @@ import { StateError } from "../src/platform/state.ts";
 /** After a signal, how long flows may go on, in milliseconds: service managers wait ten seconds before they kill. */
 const DRAIN_MS = 5_000;
 
+/** Others that read or make the host key at the same moment need a few milliseconds. */
+const STATE_TRIES = 100;
+const STATE_RETRY_MS = 50;
+
 async function main(): Promise<number> {
   const parsed = parseFlags({ args: Deno.args, environment: (name) => Deno.env.get(name) });
   if ("help" in parsed) {
@@ -31,9 +38,16 @@ async function main(): Promise<number> {
   }
   const config = parsed;
   const log = eventLog(config);
-  const host = await systemHost(config, log);
-  if (config.stdio) return await serveStdio(config, host);
-  const agent = await Agent.prepare(config, host);
+  const host = await systemHost(log);
+  const sshd = config.sshdConfig === undefined ? undefined : await sshdPolicy(config.sshdConfig, host);
+  if (config.stdio) return await serveStdio(config, host, sshd?.policy);
+  if (sshd && config.gateways.length === 0) return await listen(config, host, sshd);
+  const agent = await Agent.prepare(
+    config,
+    host,
+    await openStateFolder(config.state, "agent.lock"),
+    sshd?.policy,
+  );
   if (config.check) {
     log({ event: "info", message: "everything is in order" });
     return exitCodes.ended.code;
@@ -66,27 +80,60 @@ async function run(agent: Agent, { command }: AgentConfig, log: EventLog): Promi
   }
 }
 
-async function serveStdio(config: AgentConfig, host: AgentHost): Promise<number> {
-  const policy = await defaultPolicy(config, host, () => []);
+/** Loaded where it is asked for: most agents have no such file. */
+async function sshdPolicy(path: string, host: AgentHost): Promise<SshdPolicy> {
+  const { readSshdPolicy } = await import("../src/agent/sshd_policy.ts");
+  return await readSshdPolicy(path, fileConfigSource, host);
+}
+
+/** As `sshd -i`. */
+async function serveStdio(config: AgentConfig, host: AgentHost, policy?: ServerPolicy): Promise<number> {
+  const server = builtInServer(host, policy ?? await stdioPolicy(config, host));
   if (config.check) return exitCodes.ended.code;
   const life = new AbortController();
   const signalled = onSignals(() => life.abort(new Error("the agent stops")));
-  const served = await serveOne(
-    standardStreams(),
-    { address: "UNKNOWN", port: 65535 },
-    host,
-    policy,
-    life.signal,
-  );
+  const served = await server.serve(standardStreams(), peerOfStdio(), { signal: life.signal });
   signalled();
   return served === "authenticated" ? exitCodes.ended.code : exitCodes.failed.code;
 }
 
-async function systemHost(config: AgentConfig, log: EventLog): Promise<AgentHost> {
-  const [state, account] = await Promise.all([
-    openStateFolder(config.state, "agent.lock"),
-    accountSource.own(),
-  ]);
+/** Many may run at once: the state folder is held only until the host key is read. */
+async function stdioPolicy(config: AgentConfig, host: AgentHost): Promise<ServerPolicy> {
+  for (let tries = 1;; tries++) {
+    try {
+      const state = await openStateFolder(config.state, "agent-stdio.lock");
+      return await defaultPolicy(config, host, state, () => []).finally(() => state.close());
+    } catch (error) {
+      if (!(error instanceof StateError) || error.code !== "in-use" || tries === STATE_TRIES) throw error;
+      await systemClock.sleep(STATE_RETRY_MS);
+    }
+  }
+}
+
+/** Nobody knows who is at the other end of a pipe: sshd calls it the same. `tcpserver` and its like do tell. */
+function peerOfStdio(): Peer {
+  return {
+    address: Deno.env.get("TCPREMOTEIP") ?? "UNKNOWN",
+    port: Number(Deno.env.get("TCPREMOTEPORT") ?? 65535),
+  };
+}
+
+/** As `sshd -D`. */
+async function listen(config: AgentConfig, host: AgentHost, sshd: SshdPolicy): Promise<number> {
+  if (config.check) return exitCodes.ended.code;
+  const { SshdListener } = await import("../src/agent/sshd_listener.ts");
+  const listener = await SshdListener.listen(sshd.config, builtInServer(host, sshd.policy), host);
+  const signalled = onSignals(() => {
+    listener.drain();
+    const patience = systemClock.after(DRAIN_MS, () => listener.close());
+    running.finally(patience);
+  });
+  const running = listener.run(Deno.pid);
+  await running.finally(signalled);
+  return exitCodes.ended.code;
+}
+
+async function systemHost(log: EventLog): Promise<AgentHost> {
   const { provider, why } = chooseCrypto();
   log({ event: "info", message: `cryptography: ${provider.name} (${why})` });
   return {
@@ -98,8 +145,7 @@ async function systemHost(config: AgentConfig, log: EventLog): Promise<AgentHost
     accounts: systemAccounts,
     sessions: { net: denoNet, processes: denoProcesses, isExecutable, makePrivateFolder },
     builtins: builtinPrograms(systemFiles, systemAccounts),
-    account,
-    state,
+    account: await accountSource.own(),
     inherited: inheritedEnvironment(),
     ownAddresses,
     log,
@@ -132,7 +178,11 @@ function eventLog({ log, stdio, command }: AgentConfig): EventLog {
   const format = log === "json"
     ? (event: AgentEvent) => formatJson(event, Date.now())
     : (event: AgentEvent) => `agent: ${formatText(event)}`;
-  return (event) => write(format(event));
+  // Standard error of a connection on pipes is somebody's terminal, once for each `ssh`.
+  const quiet: readonly AgentEvent["event"][] = stdio && log === "text" ? ["info", "login"] : [];
+  return (event) => {
+    if (!quiet.includes(event.event)) write(format(event));
+  };
 }
 
 function startChild(command: readonly string[]): ForegroundChild {
