@@ -1,6 +1,6 @@
 /** The account that this process runs as, from the system's files, its name service, or what is left. */
 import type { Account, AccountSource } from "../agent/login.ts";
-import { groupsOf, parsePasswd, type PasswdEntry } from "../agent/passwd.ts";
+import { groupsOf, parsePasswd, type PasswdEntry } from "./passwd.ts";
 import { isExecutable } from "./executable.ts";
 
 /** Shells to fall back on, best first, where no account names one. */

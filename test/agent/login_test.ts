@@ -4,7 +4,7 @@ import { defaultSessionPolicy, sessionHandlers, type SessionPolicy } from "../..
 import { evaluate } from "../../src/agent/sshd_config/evaluate.ts";
 import { parseSshdConfig } from "../../src/agent/sshd_config/parse.ts";
 import { type Account, accountFor } from "../../src/agent/login.ts";
-import { groupsOf, parsePasswd } from "../../src/agent/passwd.ts";
+import { groupsOf, parsePasswd } from "../../src/deno/passwd.ts";
 import { accountSource } from "../../src/deno/account.ts";
 import { run } from "../support/process.ts";
 
