@@ -268,6 +268,7 @@ Deno.test("what would weaken the server is refused, its harmless form is not", a
     ["RequiredRSASize 4096", "RequiredRSASize 1024"],
     ["PubkeyAuthOptions touch-required", "PubkeyAuthOptions none"],
     ["PerSourceMaxStartups 3", "PerSourceMaxStartups none"],
+    ["PerSourcePenalties authfail:5s", "PerSourcePenalties no"],
     ["ChannelTimeout session:*=5m", "ChannelTimeout none"],
     ["UnusedConnectionTimeout 5m", "UnusedConnectionTimeout none"],
     ["RefuseConnection yes", "RefuseConnection no"],
@@ -291,6 +292,19 @@ Deno.test("what has no effect is warned about, once a keyword", async () => {
     "/c:2: UseDNS has no effect: client addresses are not looked up, patterns of names match addresses",
     "/c:4: Ciphers: aes256-cbc, 3des-cbc not supported here, left out",
   ]);
+});
+
+Deno.test("the file that Debian installs is accepted, and says what it will not do", async () => {
+  const text =
+    "Include /etc/ssh/sshd_config.d/*.conf\nKbdInteractiveAuthentication no\nUsePAM yes\nX11Forwarding yes\n" +
+    "PrintMotd no\nAcceptEnv LANG LC_*\nSubsystem\tsftp\t/usr/lib/openssh/sftp-server\n";
+  const parsed = await parse(text);
+  assert.deepEqual(parsed.warnings.map((sentence) => sentence.split(" ")[1]), [
+    "UsePAM",
+    "X11Forwarding",
+    "PrintMotd",
+  ]);
+  assert.equal(evaluate(parsed).subsystems.get("sftp"), "/usr/lib/openssh/sftp-server");
 });
 
 Deno.test("a keyword is either implemented or explained, never both", () => {
