@@ -12,7 +12,7 @@ import {
 } from "../wire/channel_messages.ts";
 import { Msg } from "../wire/numbers.ts";
 import { MAX_PENDING_REQUESTS } from "./limits.ts";
-import type { Channel, ChannelRequestHandler } from "./types.ts";
+import type { Channel, ChannelRequest, ChannelRequestHandler } from "./types.ts";
 import { type ReceiveWindow, SendWindow } from "./window.ts";
 
 /** What a channel needs of the connection it lives on. */
@@ -218,17 +218,23 @@ export class MuxChannel extends PlainDuplexBase implements Channel {
     if (++this.#incomingRequests > MAX_PENDING_REQUESTS) {
       throw new SshError("limit", "too many unanswered channel requests");
     }
-    this.#lastRequest = this.#lastRequest.then(async () => {
-      let accepted = false;
-      try {
-        accepted = await this.onRequest?.({ type, wantReply, data }) ?? false;
-      } catch {
-        // A handler that fails refuses; it has its own log.
-      }
-      this.#incomingRequests--;
-      if (!wantReply || this.#sentClose) return;
-      this.#host.send(channelSignal(accepted ? Msg.CHANNEL_SUCCESS : Msg.CHANNEL_FAILURE, this.#peer.sender));
-    });
+    const request = { type, wantReply, data };
+    // At once when nothing is before it: an exit status is known before the CLOSE right behind it is handled.
+    if (this.#incomingRequests === 1 && this.onRequest) this.#lastRequest = this.#answer(request);
+    else this.#lastRequest = this.#lastRequest.then(() => this.#answer(request));
+  }
+
+  async #answer(request: ChannelRequest): Promise<void> {
+    let accepted = false;
+    try {
+      const answer = this.onRequest?.(request) ?? false;
+      accepted = typeof answer === "boolean" ? answer : await answer;
+    } catch {
+      // A handler that fails refuses; it has its own log.
+    }
+    this.#incomingRequests--;
+    if (!request.wantReply || this.#sentClose) return;
+    this.#host.send(channelSignal(accepted ? Msg.CHANNEL_SUCCESS : Msg.CHANNEL_FAILURE, this.#peer.sender));
   }
 
   #sendClose(): void {

@@ -237,3 +237,18 @@ Deno.test("global requests are answered in order, with data or without", async (
     false,
   ]);
 });
+
+Deno.test("requests sent right before CLOSE are handled before the channel counts as closed", async () => {
+  await using pair = await openPair();
+  const seen: string[] = [];
+  pair.near.onRequest = ({ type }) => {
+    seen.push(type);
+    return true;
+  };
+  const closed = pair.near.closed.then(() => seen.push("closed"));
+  pair.far.request("eow@openssh.com", EMPTY, false);
+  pair.far.request("exit-status", EMPTY, false);
+  pair.far.close();
+  await closed;
+  assert.deepEqual(seen, ["eow@openssh.com", "exit-status", "closed"]);
+});
