@@ -24,8 +24,8 @@ export interface KeepaliveOptions {
  */
 export function keepAlive(connection: Connection, options: KeepaliveOptions): () => void {
   const { clock, intervalMs, misses, onDead } = options;
-  if (!(intervalMs > 0) || !(misses >= 0)) {
-    throw new RangeError("an interval above 0 and misses of 0 or more");
+  if (!(intervalMs > 0) || !(misses >= 1)) {
+    throw new RangeError("keepalive needs an interval above 0 and 1 miss or more");
   }
   let unanswered = 0;
   let stopped = false;

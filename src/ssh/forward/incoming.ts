@@ -1,7 +1,6 @@
 /** Connecting and listening for the peer: the granting side of forwarding. Whether to do it is a callback's decision. */
 import { EMPTY } from "../../bytes/bytes.ts";
-import { relay } from "../../streams/relay.ts";
-import type { Duplex } from "../../streams/duplex.ts";
+import { type Duplex, plain } from "../../streams/duplex.ts";
 import type { Channel, Connection, IncomingChannel } from "../connection/types.ts";
 import type { Router } from "../connection/router.ts";
 import { ChannelOpenReason } from "../error.ts";
@@ -15,6 +14,7 @@ import {
   type HostPort,
   type TcpChannel,
 } from "./messages.ts";
+import { joinChannel } from "./join.ts";
 
 /** A refusal of a channel that the peer is told: one of `ChannelOpenReason`, and a sentence. */
 export class Refusal extends Error {
@@ -75,13 +75,15 @@ export function serveForwarding(connection: Connection, router: Router, policy: 
   let ended = false;
   connection.closed.then(() => {
     ended = true;
-    for (const listener of listeners.values()) listener.close();
+    for (const listener of listeners.values()) stop(listener);
     listeners.clear();
   });
-  /** Keeps a granted listener under `key`, unless the connection has ended meanwhile. */
-  const keep = (key: string, granted: GrantedListener) => {
-    if (ended) granted.close();
-    else listeners.set(key, granted);
+  /** Keeps a granted listener under `key`, unless the connection has ended meanwhile or the place is taken. */
+  const keep = (key: string, granted: GrantedListener): boolean => {
+    const kept = !ended && !listeners.has(key);
+    if (kept) listeners.set(key, granted);
+    else stop(granted);
+    return kept;
   };
   const cancel = async (key: string) => {
     const listener = listeners.get(key);
@@ -104,7 +106,8 @@ export function serveForwarding(connection: Connection, router: Router, policy: 
       const granted = await listenTcp.call(policy, asked, deliver);
       if (!granted) return false;
       if (asked.port === 0) port = granted.port;
-      keep(tcpKey({ host: asked.host, port }), granted);
+      // Asked twice for any port, a policy may answer twice with the same.
+      if (!keep(tcpKey({ host: asked.host, port }), granted)) return false;
       return asked.port === 0 ? encodePort(granted.port) : EMPTY;
     });
     router.onRequest("cancel-tcpip-forward", ({ data }) => cancel(tcpKey(decodeHostPort(data))));
@@ -112,14 +115,16 @@ export function serveForwarding(connection: Connection, router: Router, policy: 
   if (listenStreamLocal) {
     router.onRequest("streamlocal-forward@openssh.com", async ({ data }) => {
       const path = decodePath(data);
-      if (listeners.size >= MAX_LISTENERS || listeners.has(path)) return false;
+      if (listeners.size >= MAX_LISTENERS || listeners.has(pathKey(path))) return false;
       const deliver: Deliver = (_originator, signal) =>
         connection.open("forwarded-streamlocal@openssh.com", encodeForwardedStreamLocal(path), { signal });
       const granted = await listenStreamLocal.call(policy, path, deliver);
-      if (granted) keep(path, granted);
-      return granted !== undefined;
+      return granted !== undefined && keep(pathKey(path), granted);
     });
-    router.onRequest("cancel-streamlocal-forward@openssh.com", ({ data }) => cancel(decodePath(data)));
+    router.onRequest(
+      "cancel-streamlocal-forward@openssh.com",
+      ({ data }) => cancel(pathKey(decodePath(data))),
+    );
   }
 }
 
@@ -133,9 +138,27 @@ async function connect(incoming: IncomingChannel, dial: () => Promise<Duplex>): 
     const message = error instanceof Refusal ? error.message : "the connection could not be opened";
     return incoming.reject(reason, message);
   }
-  relay(incoming.accept(), target);
+  let channel: Channel;
+  try {
+    channel = incoming.accept();
+  } catch (error) {
+    // The connection has ended while we dialled.
+    return plain(target).close(error);
+  }
+  joinChannel(channel, target);
+}
+
+/** Closes what nobody waits for. */
+function stop(listener: GrantedListener): void {
+  (async () => await listener.close())().catch(() => {
+    // A listener that cannot be closed is its owner's to report.
+  });
 }
 
 function tcpKey({ host, port }: HostPort): string {
-  return `${host}:${port}`;
+  return `tcp ${host}:${port}`;
+}
+
+function pathKey(path: string): string {
+  return `unix ${path}`;
 }

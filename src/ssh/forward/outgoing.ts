@@ -1,4 +1,5 @@
 /** Asking the peer to connect, and to listen, for us: the requester's side of forwarding. */
+import { MalformedError } from "../../bytes/reader.ts";
 import type { Channel, Connection, IncomingChannel } from "../connection/types.ts";
 import type { Router } from "../connection/router.ts";
 import { ChannelOpenReason, SshError } from "../error.ts";
@@ -64,12 +65,18 @@ export class RemoteForwards {
   readonly #connection: Connection;
   readonly #tcp = new Map<string, ForwardedHandler>();
   readonly #streamLocal = new Map<string, ForwardedHandler>();
+  /** Requests for a port of the peer's choice that wait for it. */
+  readonly #choosing = new Set<Promise<unknown>>();
 
   constructor(connection: Connection, router: Router) {
     this.#connection = connection;
     router.onChannel("forwarded-tcpip", (incoming) => {
       const { target, originator } = decodeTcpChannel(incoming.data);
-      return dispatch(incoming, this.#tcp.get(tcpKey(target)), originator);
+      const handler = this.#tcp.get(tcpKey(target));
+      if (handler || this.#choosing.size === 0) return dispatch(incoming, handler, originator);
+      // Right behind the reply that tells the port, before that has been looked at.
+      return Promise.allSettled(this.#choosing)
+        .then(() => dispatch(incoming, this.#tcp.get(tcpKey(target)), originator));
     });
     router.onChannel(
       "forwarded-streamlocal@openssh.com",
@@ -81,13 +88,23 @@ export class RemoteForwards {
    * Asks the peer to listen on `address` (`tcpip-forward`, RFC 4254 §7.1).
    * @throws {SshError} `request-refused`
    */
-  async listenTcp(address: HostPort, onConnection: ForwardedHandler): Promise<RemoteListener> {
+  listenTcp(address: HostPort, onConnection: ForwardedHandler): Promise<RemoteListener> {
+    const listening = this.#listenTcp(address, onConnection);
+    if (address.port === 0) {
+      this.#choosing.add(listening);
+      const chosen = () => this.#choosing.delete(listening);
+      listening.then(chosen, chosen);
+    }
+    return listening;
+  }
+
+  async #listenTcp(address: HostPort, onConnection: ForwardedHandler): Promise<RemoteListener> {
     const key = tcpKey(address);
     if (this.#tcp.has(key)) throw new TypeError(`${key} is forwarded already`);
     // The first connection may come right behind the reply.
     if (address.port !== 0) this.#tcp.set(key, onConnection);
     const reply = await this.#ask("tcpip-forward", encodeHostPort(address), key, () => this.#tcp.delete(key));
-    const port = address.port !== 0 || reply === true ? address.port : decodePort(reply);
+    const port = address.port !== 0 ? address.port : chosenPort(reply);
     const granted = { host: address.host, port };
     this.#tcp.set(tcpKey(granted), onConnection);
     return this.#listener(port, "cancel-tcpip-forward", encodeHostPort(granted), this.#tcp, tcpKey(granted));
@@ -106,7 +123,12 @@ export class RemoteForwards {
     return this.#listener(0, cancel, encodePath(path), this.#streamLocal, path);
   }
 
-  async #ask(name: string, data: Uint8Array<ArrayBuffer>, what: string, forget: () => void) {
+  async #ask(
+    name: string,
+    data: Uint8Array<ArrayBuffer>,
+    what: string,
+    forget: () => void,
+  ): Promise<Uint8Array<ArrayBuffer> | true> {
     const reply = await this.#connection.request(name, data, true).catch((error) => {
       forget();
       throw error;
@@ -133,6 +155,17 @@ export class RemoteForwards {
       },
     };
   }
+}
+
+/** The port in a reply. @throws {SshError} `protocol` when it tells none */
+function chosenPort(reply: Uint8Array<ArrayBuffer> | true): number {
+  try {
+    const port = reply === true ? 0 : decodePort(reply);
+    if (port !== 0) return port;
+  } catch (error) {
+    if (!(error instanceof MalformedError)) throw error;
+  }
+  throw new SshError("protocol", "the peer listens on a port of its choice and does not say which");
 }
 
 function dispatch(
