@@ -83,7 +83,7 @@ function writeConfiguration(modules: readonly ModuleInfo[], folder: string): voi
 
 async function cachePackages(entry: string, folder: string): Promise<void> {
   const config = `${folder}/app/deno.json`;
-  await output(Deno.execPath(), ["cache", "--config", config, `${folder}/app/${entry}`], {
+  await output(Deno.execPath(), ["cache", "--quiet", "--config", config, `${folder}/app/${entry}`], {
     DENO_DIR: `${folder}/deno-dir`,
   });
   for (const path of files(`${folder}/deno-dir`)) if (DEAD_WEIGHT.test(path)) Deno.removeSync(path);

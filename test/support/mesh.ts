@@ -49,17 +49,14 @@ function parseLine(text: string): LogLine | undefined {
   }
 }
 
-/** The command line of one of our commands. */
-export function meshLine(command: "gateway" | "agent" | "sshm", ...args: string[]): string[] {
-  return [
-    Deno.execPath(),
-    "run",
-    "-A",
-    "--config",
-    new URL("deno.json", root).pathname,
-    entry(command),
-    ...args,
-  ];
+/** The command line of one of our commands. @param permissions for Deno; `--deny-ffi` means without libcrypto */
+export function meshLine(
+  command: "gateway" | "agent" | "sshm",
+  args: readonly string[],
+  permissions: readonly string[] = [],
+): string[] {
+  const config = new URL("deno.json", root).pathname;
+  return [Deno.execPath(), "run", "-A", ...permissions, "--config", config, entry(command), ...args];
 }
 
 function entry(command: string): string {
@@ -101,23 +98,31 @@ export interface GatewayUnderTest extends MeshCommand {
  */
 export async function startGateway(
   folder: Folder,
-  { name = "gateway", owners = [], args = [], port = 0 }: {
+  { name = "gateway", owners = [], args = [], port = 0, permissions = [] }: {
     /** Of the state folder; two gateways in one test need two. */
     name?: string;
     owners?: readonly string[];
     args?: readonly string[];
     port?: number;
+    /** For Deno, such as `--deny-ffi`. */
+    permissions?: readonly string[];
   },
 ): Promise<GatewayUnderTest> {
   const home = folder.at(`${name}-home`);
   Deno.mkdirSync(home, { recursive: true, mode: 0o700 });
   const state = `${home}/state`;
   const keys = folder.write(`${name}-owners`, owners.map((line) => line + "\n").join(""));
-  const line = meshLine(
-    "gateway",
-    ...["--listen", `127.0.0.1:${port}`, "--admin", "127.0.0.1:0", "--state", state],
-    ...["--authorized-keys", keys, "--log", "json", ...args],
-  );
+  const fixed = [
+    "--listen",
+    `127.0.0.1:${port}`,
+    "--admin",
+    "127.0.0.1:0",
+    "--state",
+    state,
+    "--log",
+    "json",
+  ];
+  const line = meshLine("gateway", [...fixed, "--authorized-keys", keys, ...args], permissions);
   const command = new MeshCommand(start(line, { env: meshEnvironment(home) }));
   try {
     const ready = await command.event("ready");
@@ -127,7 +132,7 @@ export async function startGateway(
       admin: String(ready.admin),
       state,
       hostKey: hostKeyOf(ready),
-      restart: () => startGateway(folder, { name, owners, args, port: real }),
+      restart: () => startGateway(folder, { name, owners, args, permissions, port: real }),
     });
   } catch (error) {
     await command.kill();
@@ -158,12 +163,11 @@ export async function startAgent(
   const home = folder.at(`${name}-home`);
   Deno.mkdirSync(home, { recursive: true, mode: 0o700 });
   const keys = folder.write(`${name}-authorized`, authorized.map((line) => line + "\n").join(""));
-  const line = meshLine(
-    "agent",
+  const line = meshLine("agent", [
     ...["--gateway", `127.0.0.1:${gateway.port}`, "--gateway-key", gateway.hostKey.fingerprint],
     ...["--name", name, "--identity", identity.path, "--authorized-keys", keys],
     ...["--state", `${home}/state`, "--log", "json", ...args],
-  );
+  ]);
   const command = new MeshCommand(start(line, { env: { ...meshEnvironment(home), ...env } }));
   try {
     await command.event("ready");
