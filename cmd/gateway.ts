@@ -13,12 +13,16 @@ import { Gateway } from "../src/gateway/gateway.ts";
 import { keptKey, loadHostKeys, readPrivateKey } from "../src/gateway/host_keys.ts";
 import { ownerKeys } from "../src/gateway/keyring.ts";
 import { type KeyringFiles, loadKeyring, OWNER_KEY_NAME } from "../src/gateway/keyring_files.ts";
+import { JoinedGatewayTrust } from "../src/gateway/mesh/gateway_trust.ts";
+import { Join } from "../src/gateway/mesh/join.ts";
 import { loadPolicy } from "../src/gateway/policy_file.ts";
 import { followFiles } from "../src/gateway/reload.ts";
 import { configJsonSchema } from "../src/gateway/settings.ts";
 import { knownHostsLine, setupText } from "../src/gateway/setup_text.ts";
 import { readText } from "../src/gateway/text_file.ts";
+import type { PrivateKey } from "../src/keys/private_key.ts";
 import { systemClock } from "../src/platform/clock.ts";
+import type { CryptoProvider } from "../src/platform/crypto.ts";
 import { formatAddress, NetError } from "../src/platform/net.ts";
 import { type Journal, StateError, type StateFolder } from "../src/platform/state.ts";
 import { SOFTWARE } from "../src/ssh/establish.ts";
@@ -100,7 +104,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
   const metrics = prometheusMetrics({ process: true });
   await using flows = disposable(await state.openJournal("flows.jsonl", JOURNAL_LIMITS));
   await using audit = disposable(await state.openJournal("audit.jsonl", JOURNAL_LIMITS));
-  const gateway = new Gateway({
+  const gateway = await Gateway.create({
     config,
     crypto: provider,
     clock: systemClock,
@@ -131,6 +135,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       keyringPaths: loaded.paths,
       gateway,
     });
+    const joins = await join(config, gateway, hostKeys, state, provider);
     const [address] = gateway.addresses;
     const [{ publicKey: hostKey }] = hostKeys;
     const facts = {
@@ -159,9 +164,10 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       await print(Deno.stdout, await setupText(facts));
     }
     try {
-      return await untilStopped(gateway, config.drainGrace);
+      return await untilStopped(gateway, joins, config.drainGrace);
     } finally {
       following.stop();
+      await Promise.all(joins.map((joined) => joined.stop()));
     }
   } finally {
     await gateway.close("the gateway has failed");
@@ -169,8 +175,36 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
   }
 }
 
+/** Joins the other gateways that are configured, and stays with them. */
+async function join(
+  config: GatewayConfig,
+  gateway: Gateway,
+  hostKeys: readonly PrivateKey[],
+  state: StateFolder,
+  crypto: CryptoProvider,
+): Promise<Join[]> {
+  if (config.connect.length === 0) return [];
+  const { knownHosts, identity, exports } = config;
+  const text = knownHosts === undefined ? undefined : await readConfig(knownHosts);
+  const trust = new JoinedGatewayTrust(text, state, systemClock);
+  const signers = identity === undefined ? hostKeys : [await readPrivateKey(systemFiles, identity)];
+  const instance = globalThis.crypto.randomUUID();
+  return config.connect.map((address) =>
+    new Join({
+      address,
+      parts: gateway.parts,
+      crypto,
+      trust,
+      signers,
+      instance,
+      exports,
+      random: Math.random,
+    })
+  );
+}
+
 /** Drains at the first signal, ends at the second. */
-function untilStopped(gateway: Gateway, grace: number): Promise<ExitReason> {
+function untilStopped(gateway: Gateway, joins: readonly Join[], grace: number): Promise<ExitReason> {
   const log = logger("gateway");
   return new Promise((resolve, reject) => {
     const atOnce = new AbortController();
@@ -179,6 +213,7 @@ function untilStopped(gateway: Gateway, grace: number): Promise<ExitReason> {
       if (draining) return atOnce.abort();
       draining = true;
       log.info("{signal}: draining for at most {seconds} s", { signal, seconds: grace / 1000 });
+      for (const joined of joins) joined.withdraw();
       gateway.drain(grace, atOnce.signal).then((cut) => {
         log.info("stopped; {cut} flows were cut", { cut });
         resolve(atOnce.signal.aborted ? "cut" : "ended");

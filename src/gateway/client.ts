@@ -1,6 +1,7 @@
 /** One authenticated connection: a user, a node, or both. */
 import type { DecisionContext } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
+import type { Restrictions } from "../keys/restrictions.ts";
 import type { Clock } from "../platform/clock.ts";
 import { formatAddress, type TcpAddress } from "../platform/net.ts";
 import { EMPTY } from "../bytes/bytes.ts";
@@ -11,9 +12,10 @@ import { Msg } from "../ssh/wire/numbers.ts";
 import type { AuditContext } from "../telemetry/audit.ts";
 import { askForLife } from "./keepalive.ts";
 import type { Login } from "./login.ts";
+import type { Requester } from "./requester.ts";
 import { encodeRefused, MeshRequest } from "./mesh_requests.ts";
 
-export class Client {
+export class Client implements Requester {
   readonly connection: ServerConnection<Login>;
   /** Running number, for logs. */
   readonly id: number;
@@ -24,6 +26,10 @@ export class Client {
   instance?: string;
   /** Asked that nothing of it be published. */
   private = false;
+  /** The client is another gateway: its id. */
+  gateway?: string;
+  /** A client comes from no other gateway; what does says so for each channel. */
+  readonly hops: readonly string[] = [];
   readonly #clock: Clock;
   readonly #life = new AbortController();
   #login: Login;
@@ -49,6 +55,10 @@ export class Client {
 
   get identity(): Identity {
     return this.#login.identity;
+  }
+
+  get restrictions(): Restrictions {
+    return this.#login.restrictions;
   }
 
   /** `10.0.0.7:40100` */

@@ -9,8 +9,8 @@ import type { Judge } from "./policy_file.ts";
 
 /** The right that a flow stands on. */
 export interface FlowBasis {
-  /** Whose right: judged by what that client is then. */
-  readonly client: {
+  /** Whose right: judged by what that requester is then. */
+  readonly requester: {
     readonly identity: Identity;
     context(open?: boolean): DecisionContext;
   };
@@ -65,8 +65,8 @@ export class JudgedFlows {
     for (const flow of this.#flows) {
       const basis = this.#bases.get(flow);
       if (!basis) continue;
-      const { client, action, resource } = basis;
-      const decision = judge.decide(client.identity, action, resource, client.context(true));
+      const { requester, action, resource } = basis;
+      const decision = judge.decide(requester.identity, action, resource, requester.context(true));
       if (decision.allowed) continue;
       flow.cut("revoked", decision.reason);
       cut++;

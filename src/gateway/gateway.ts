@@ -4,17 +4,14 @@ import type { PrivateKey } from "../keys/private_key.ts";
 import { hostName } from "../keys/known_hosts.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
-import {
-  formatAddress,
-  type Net,
-  type NetConnection,
-  type NetListener,
-  type TcpAddress,
-} from "../platform/net.ts";
+import { formatAddress, type Net, type NetListener, type TcpAddress } from "../platform/net.ts";
 import { encodeText } from "../bytes/bytes.ts";
 import type { Policy } from "../identity/policy/mod.ts";
+import type { PlainDuplex } from "../streams/duplex.ts";
+import { duplexPair } from "../streams/pair.ts";
 import { Balancer } from "../routing/balance.ts";
 import { MemoryRegistry } from "../routing/memory.ts";
+import type { OpenRequest, Target } from "../routing/target.ts";
 import { SOFTWARE } from "../ssh/establish.ts";
 import { SshError } from "../ssh/error.ts";
 import { acceptSsh, type ServerConnection } from "../ssh/server.ts";
@@ -31,6 +28,7 @@ import { Dialers } from "./dialers.ts";
 import { JudgedFlows } from "./flows.ts";
 import type { Keyring } from "./keyring.ts";
 import { judgeLogin, type Login } from "./login.ts";
+import { MeshSelf } from "./mesh/self.ts";
 import type { GatewayParts } from "./parts.ts";
 import { PolicyInForce } from "./policy_file.ts";
 import { ServedClient } from "./served_client.ts";
@@ -68,7 +66,20 @@ export class Gateway {
   #draining = false;
   #lastClient = 0;
 
-  constructor(options: GatewayOptions) {
+  /** Listens nowhere yet. */
+  static async create(options: GatewayOptions): Promise<Gateway> {
+    const gateways: Gateway[] = [];
+    const entrance: Target = {
+      id: "self",
+      description: "this gateway",
+      open: ({ origin }) => Promise.resolve(gateways[0].#enter(origin)),
+    };
+    const gateway = new Gateway(options, await MeshSelf.from(options.hostKeys, entrance));
+    gateways.push(gateway);
+    return gateway;
+  }
+
+  private constructor(options: GatewayOptions, mesh: MeshSelf) {
     const { clock, net, config, writeFlow, writeAudit } = options;
     this.#options = options;
     this.#keyring = options.keyring;
@@ -91,8 +102,9 @@ export class Gateway {
       },
     });
     const registry = new MemoryRegistry({ clock, lifetime: LEASE_LIFETIME });
-    registry.watch(({ kind }) => {
+    registry.watch(({ kind, lease }) => {
       if (kind !== "changed") metrics.leases.add(kind === "added" ? 1 : -1);
+      if (kind === "removed") mesh.paths.delete(lease);
     });
     this.#parts = {
       clock,
@@ -105,7 +117,13 @@ export class Gateway {
       flows: new JudgedFlows(this.flows, clock),
       audit,
       metrics,
+      mesh,
     };
+  }
+
+  /** What the parts share: for what joins other gateways. */
+  get parts(): GatewayParts {
+    return this.#parts;
   }
 
   get audit(): Audit {
@@ -177,11 +195,17 @@ export class Gateway {
   // -- connections -----------------------------------------------------------------------------------------------
 
   async #accept(listener: NetListener): Promise<void> {
-    for await (const connection of listener) this.#arrived(connection);
+    for await (const connection of listener) this.#arrived(connection, connection.remote as TcpAddress);
   }
 
-  async #arrived(connection: NetConnection): Promise<void> {
-    const remote = connection.remote as TcpAddress;
+  /** Somebody connects to the gateway through the gateway, or through another one. */
+  #enter({ hostname, port }: OpenRequest["origin"]): PlainDuplex {
+    const [near, far] = duplexPair();
+    this.#arrived(far, { transport: "tcp", hostname, port });
+    return near;
+  }
+
+  async #arrived(connection: PlainDuplex, remote: TcpAddress): Promise<void> {
     const place = this.#admission.admit(remote.hostname, this.#clients.size);
     if (typeof place === "string") {
       this.#log.warn("connection from {remote} refused: {reason}", {
@@ -206,7 +230,7 @@ export class Gateway {
     }
   }
 
-  #handshake(connection: NetConnection, remote: TcpAddress): Promise<ServerConnection<Login>> {
+  #handshake(connection: PlainDuplex, remote: TcpAddress): Promise<ServerConnection<Login>> {
     const { crypto, clock, hostKeys, config } = this.#options;
     return acceptSsh<Login>(connection, {
       crypto,

@@ -8,6 +8,7 @@ import type { Audit } from "../telemetry/audit.ts";
 import type { MeshMetrics } from "../telemetry/metrics.ts";
 import type { Dialers } from "./dialers.ts";
 import type { JudgedFlows } from "./flows.ts";
+import type { MeshSelf } from "./mesh/self.ts";
 import type { Judge } from "./policy_file.ts";
 
 export interface GatewayParts {
@@ -21,4 +22,5 @@ export interface GatewayParts {
   readonly flows: JudgedFlows;
   readonly audit: Audit;
   readonly metrics: MeshMetrics;
+  readonly mesh: MeshSelf;
 }

@@ -13,6 +13,9 @@ import { encodeTcpChannel, type HostPort } from "../ssh/forward/messages.ts";
 import type { Channel } from "../ssh/connection/types.ts";
 import { anonymous } from "../identity/principal.ts";
 import type { Client } from "./client.ts";
+import type { Export } from "./mesh/messages.ts";
+import { openThroughGateway } from "./mesh/departures.ts";
+import { pathFault } from "./mesh/path.ts";
 import type { GatewayParts } from "./parts.ts";
 
 /** A request that stays as it is, with the sentence for the client. */
@@ -30,6 +33,8 @@ interface Grant {
   /** For people: `web.localhost:22`. */
   readonly what: string;
   readonly lease?: Lease;
+  /** Other gateways that lie between here and the node. */
+  readonly path?: readonly string[];
   end(): Promise<void>;
 }
 
@@ -80,6 +85,38 @@ export class Registrations implements Holder {
     this.#client.explain(asked, known ? error.message : "the gateway could not do it");
   }
 
+  /** Answers `export@ssh-mesh` of another gateway. */
+  async export(offer: Export): Promise<boolean> {
+    const { name: host, port, path } = offer;
+    const { gateway } = this.#client;
+    try {
+      if (gateway === undefined || path[0] !== gateway) {
+        throw new Refused("say gateway@ssh-mesh first", "gateways");
+      }
+      // As a connection would pass them: this one in front.
+      const fault = pathFault(path, this.#parts.mesh.id);
+      if (fault !== undefined) throw new Refused(fault, "gateways");
+      const request = classifyForward(host, port, this.#parts.naming);
+      if (request.kind !== "node-port") throw new Refused("this is no name of a node", "names");
+      await this.#serveName(
+        { host, port },
+        { ...request, publish: offer.published && request.publish },
+        path,
+      );
+      return true;
+    } catch (error) {
+      if (!this.#client.ended.aborted) this.#refuse({ host, port }, error);
+      return false;
+    }
+  }
+
+  /** Answers `unexport@ssh-mesh`. */
+  async unexport({ name, port }: { readonly name: string; readonly port: number }): Promise<boolean> {
+    const grant = [...this.#grants].find(({ asked }) => asked.host === name && asked.port === port);
+    if (grant) await this.#end(grant);
+    return grant !== undefined;
+  }
+
   /** The client has answered a keepalive: its leases last. */
   renew(): void {
     for (const { lease } of this.#grants) {
@@ -120,8 +157,16 @@ export class Registrations implements Holder {
     return this.#client.probe();
   }
 
-  async open({ asked }: Endpoint, { origin, signal }: OpenRequest): Promise<Channel> {
-    return await this.#forwarded({ host: asked.address, port: asked.port }, origin, signal);
+  async open({ asked }: Endpoint, request: OpenRequest): Promise<Channel> {
+    const target = { host: asked.address, port: asked.port };
+    if (this.#client.gateway === undefined) {
+      return await this.#forwarded(target, request.origin, request.signal);
+    }
+    try {
+      return await openThroughGateway(this.#client.connection, target, request, this.#parts.mesh);
+    } catch (error) {
+      throw request.signal?.aborted ? request.signal.reason : notOpened(error);
+    }
   }
 
   evicted(lease: Lease, why: string): void {
@@ -156,8 +201,13 @@ export class Registrations implements Holder {
     }
   }
 
-  async #serveName(asked: HostPort, { name, port, publish, answerPort }: NodePort): Promise<GrantedListener> {
-    const { registry, audit, metrics } = this.#parts;
+  /** @param path other gateways that lie between here and the node */
+  async #serveName(
+    asked: HostPort,
+    { name, port, publish, answerPort }: NodePort,
+    path?: readonly string[],
+  ): Promise<GrantedListener> {
+    const { registry, audit, metrics, mesh } = this.#parts;
     const client = this.#client;
     const resource = this.#nodeResource(name, port);
     const decision = this.#decide("register", resource);
@@ -175,6 +225,7 @@ export class Registrations implements Holder {
       shared: decision.shared,
     };
     const lease = await registry.register(claim, this, { signal: client.ended });
+    if (path) mesh.paths.set(lease, path);
     const what = `${name}:${port}`;
     const grant: Grant = {
       asked,
@@ -182,6 +233,7 @@ export class Registrations implements Holder {
       resource,
       what,
       lease,
+      path,
       end: async () => void await registry.release(lease, endpoint.asked),
     };
     if (client.ended.aborted) {
@@ -277,7 +329,7 @@ export class Registrations implements Holder {
       maxSession,
       remote: formatAddress(remote),
       connection: client.name,
-    }, { client, action: "listen", resource });
+    }, { requester: client, action: "listen", resource });
     try {
       const channel = await this.#forwarded(asked, origin, flow.signal);
       flow.via = client.description;
@@ -330,4 +382,9 @@ export class Registrations implements Holder {
       audit.record("listener.closed", { address: what }, this.#client.auditContext);
     }
   }
+}
+
+function notOpened(error: unknown): TargetError {
+  const why = error instanceof ChannelOpenError ? `the node refused: ${error.message}` : "the node has gone";
+  return new TargetError("failed", why, { cause: error });
 }

@@ -16,6 +16,7 @@ import type { Dialer } from "./dialers.ts";
 import { serveDirect } from "./direct.ts";
 import { keepAlive } from "./keepalive.ts";
 import { decodeAllowDial, decodeInstance, MeshRequest } from "./mesh_requests.ts";
+import { decodeExport, decodeGateway, decodeUnexport, GatewayMessage } from "./mesh/messages.ts";
 import type { GatewayParts } from "./parts.ts";
 import { Registrations } from "./registrations.ts";
 
@@ -43,6 +44,12 @@ export class ServedClient implements Dialer {
     router.onRequest(MeshRequest.instance, ({ data }) => this.#takeInstance(data));
     router.onRequest(MeshRequest.private, () => client.private = true);
     router.onRequest(MeshRequest.allowDial, ({ data }) => this.#takeDialRanges(data));
+    router.onRequest(GatewayMessage.gateway, ({ data }) => this.#takeGateway(data));
+    router.onRequest(GatewayMessage.export, ({ data }) => this.registrations.export(decodeExport(data)));
+    router.onRequest(
+      GatewayMessage.unexport,
+      ({ data }) => this.registrations.unexport(decodeUnexport(data)),
+    );
     keepAlive(connection, parts.clock, {
       answered: () => this.registrations.renew(),
       silent: () => client.close("no answer to a keepalive"),
@@ -89,6 +96,13 @@ export class ServedClient implements Dialer {
     // Leases that stand were claimed without it, or with another.
     if (this.registrations.size > 0) return false;
     this.client.instance = decodeInstance(data);
+    return true;
+  }
+
+  #takeGateway(data: Uint8Array<ArrayBuffer>): boolean {
+    const id = decodeGateway(data);
+    if (id === this.#parts.mesh.id || this.registrations.size > 0) return false;
+    this.client.gateway = id;
     return true;
   }
 

@@ -102,7 +102,7 @@ export const settings = {
     "ports that owners may open on the gateway (default none)",
   ),
   connect: many("HOST:PORT", text(parseTcpAddress), "another gateway to join as one of its nodes"),
-  known_hosts: one("FILE", file, "host keys of gateways to join (default ~/.ssh/known_hosts)"),
+  known_hosts: one("FILE", file, "host keys of gateways to join (default: each is believed on first use)"),
   identity: one("FILE", file, "private key to join other gateways with (default the host key)"),
   export: many("PATTERN", z.string().min(1), "names offered to gateways that are joined (default all)"),
   admin: one(
