@@ -39,7 +39,8 @@ export const ROWS: readonly (readonly string[])[] = [
   ["ssh"],
   ["mod"],
   ["identity", "ca", "edge", "routing", "store", "api"],
-  ["gateway", "agent", "sshm"],
+  ["gateway", "agent"],
+  ["sshm"],
   ["cmd"],
 ];
 
@@ -59,7 +60,6 @@ export const NOT_IN_AN_AGENT: readonly string[] = [
   "fast-check",
   "prom-client",
   "ssh2",
-  "sshpk",
   "yaml",
   "zod",
 ];

@@ -16,7 +16,7 @@ client.on("ready", () => {
   client.exec(command, (error, channel) => {
     if (error) throw error;
     let status = 255;
-    channel.on("exit", (code) => status = code ?? 255);
+    channel.on("exit", (code: number | null) => status = code ?? 255);
     channel.on("close", () => {
       client.end();
       process.exitCode = status;

@@ -2,11 +2,8 @@
 import type { Buffer } from "node:buffer";
 import type { Duplex, Readable } from "node:stream";
 
-interface Channel extends Duplex {
-  readonly stderr: Readable;
-  on(event: "exit", listener: (code: number | null, signal?: string) => void): this;
-  on(event: "close" | "end" | "drain", listener: () => void): this;
-}
+/** Emits `exit` with the code, or null and a signal's name. */
+type Channel = Duplex & { readonly stderr: Readable };
 
 declare class Client {
   connect(options: {
