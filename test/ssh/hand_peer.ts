@@ -77,8 +77,8 @@ export class HandPeer implements MessageStream {
   }
 
   /** Sends, and waits until the connection takes more. @throws when it has ended */
-  async sendAndWait(payload: Bytes): Promise<void> {
-    this.writer.append(payload);
+  async sendAndWait(...payloads: Bytes[]): Promise<void> {
+    for (const payload of payloads) this.writer.append(payload);
     await this.#duplex.write(this.writer.take().slice());
   }
 

@@ -12,6 +12,7 @@ import {
 } from "../wire/channel_messages.ts";
 import { Msg } from "../wire/numbers.ts";
 import { MAX_PENDING_REQUESTS } from "./limits.ts";
+import type { PendingBytes } from "./pending_bytes.ts";
 import type { Channel, ChannelRequest, ChannelRequestHandler } from "./types.ts";
 import { type ReceiveWindow, SendWindow } from "./window.ts";
 
@@ -27,6 +28,9 @@ export interface ChannelHost {
   roundTrip(): number | undefined;
   /** The channel is closed both ways: its number is free. */
   release(channel: MuxChannel): void;
+  /** What came on a released channel has been read or dropped: its memory is free. */
+  drained(channel: MuxChannel): void;
+  readonly requestBytes: PendingBytes;
 }
 
 /** SSH_EXTENDED_DATA_STDERR (RFC 4254 §5.2). */
@@ -68,6 +72,8 @@ export class MuxChannel extends PlainDuplexBase implements Channel {
   #sentClose = false;
   #receivedEof = false;
   #receivedClose = false;
+  #finished = false;
+  #freed = false;
   #resolveClosed!: () => void;
 
   /**
@@ -109,6 +115,9 @@ export class MuxChannel extends PlainDuplexBase implements Channel {
   close(): void {
     this.#sendClose();
     this.#endInput();
+    this.#data.clear();
+    this.#stderr.clear();
+    this.#freeWhenRead();
     this.#sendWindow.wake();
   }
 
@@ -185,6 +194,7 @@ export class MuxChannel extends PlainDuplexBase implements Channel {
   }
 
   #release(bytes: number): void {
+    this.#freeWhenRead();
     if (this.#receivedEof || this.#sentClose || this.#receivedClose) return;
     const grant = this.#receiveWindow.release(bytes, this.#host.now(), this.#host.roundTrip());
     if (grant > 0) this.#host.send(channelWindowAdjust(this.#peer.sender, grant));
@@ -218,6 +228,7 @@ export class MuxChannel extends PlainDuplexBase implements Channel {
     if (++this.#incomingRequests > MAX_PENDING_REQUESTS) {
       throw new SshError("limit", "too many unanswered channel requests");
     }
+    this.#host.requestBytes.add(data.length);
     const request = { type, wantReply, data };
     // At once when nothing is before it: an exit status is known before the CLOSE right behind it is handled.
     if (this.#incomingRequests === 1 && this.onRequest) this.#lastRequest = this.#answer(request);
@@ -233,6 +244,7 @@ export class MuxChannel extends PlainDuplexBase implements Channel {
       // A handler that fails refuses; it has its own log.
     }
     this.#incomingRequests--;
+    this.#host.requestBytes.remove(request.data.length);
     if (!request.wantReply || this.#sentClose) return;
     this.#host.send(channelSignal(accepted ? Msg.CHANNEL_SUCCESS : Msg.CHANNEL_FAILURE, this.#peer.sender));
   }
@@ -245,11 +257,21 @@ export class MuxChannel extends PlainDuplexBase implements Channel {
   }
 
   #finish(): void {
-    this.#receiveWindow.free();
+    if (this.#finished) return;
+    this.#finished = true;
     this.#sendWindow.wake();
     for (const settle of this.#awaitingReply.splice(0)) settle(this.#closedError());
     this.#host.release(this);
+    this.#freeWhenRead();
     this.#resolveClosed();
+  }
+
+  /** A channel that is closed and not read out still costs its memory: the peer must not get it granted again. */
+  #freeWhenRead(): void {
+    if (!this.#finished || this.#freed || this.#data.length + this.#stderr.length > 0) return;
+    this.#freed = true;
+    this.#receiveWindow.free();
+    this.#host.drained(this);
   }
 
   #closedError(): SshError {

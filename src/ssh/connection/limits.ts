@@ -21,5 +21,11 @@ export const MAX_CHANNELS = 1024;
 /** Requests of the peer, on one channel or global, that wait for their answer. */
 export const MAX_PENDING_REQUESTS = 256;
 
+/**
+ * Bytes of data in the requests of one connection that wait for their answer. The largest that anybody sends, an
+ * environment variable or terminal modes, has a few kilobytes.
+ */
+export const MAX_PENDING_REQUEST_BYTES = 1024 * 1024;
+
 /** Windows are uint32; more is an overflow attack (RFC 4254 §5.2). */
 export const MAX_UINT32 = 2 ** 32 - 1;

@@ -16,6 +16,7 @@ import { Msg } from "../wire/numbers.ts";
 import { type ChannelHost, MuxChannel } from "./channel.ts";
 import { INITIAL_WINDOW, MAX_CHANNELS, MAX_PACKET, MAX_PENDING_REQUESTS, MIN_WINDOW } from "./limits.ts";
 import { MAX_UINT32, WINDOW_BUDGET } from "./limits.ts";
+import { PendingBytes } from "./pending_bytes.ts";
 import type { Channel, Connection, GlobalRequestHandler, IncomingChannel } from "./types.ts";
 import { ReceiveWindow, WindowBudget } from "./window.ts";
 
@@ -52,11 +53,14 @@ export class MuxConnection implements Connection {
   readonly #clock: Clock;
   readonly #budget = new WindowBudget(WINDOW_BUDGET);
   readonly #channels = new Map<number, MuxChannel>();
+  /** Closed both ways before this side has read everything. */
+  readonly #unread = new Set<MuxChannel>();
   readonly #openings = new Map<number, Opening>();
   /** Incoming opens that nobody has answered yet. */
   #undecided = 0;
   #nextId = 0;
   readonly #awaitingReply: ((result: Bytes | false | SshError) => void)[] = [];
+  readonly #requestBytes = new PendingBytes();
   #incomingRequests = 0;
   #lastRequest: Promise<void> = Promise.resolve();
   #ended?: SshError;
@@ -73,7 +77,12 @@ export class MuxConnection implements Connection {
       passTurn: () => carrier.passTurn(),
       now: () => clock.monotonic(),
       roundTrip: () => this.#measuredRoundTrip(),
-      release: (channel) => this.#channels.delete(channel.id),
+      release: (channel) => {
+        this.#channels.delete(channel.id);
+        this.#unread.add(channel);
+      },
+      drained: (channel) => this.#unread.delete(channel),
+      requestBytes: this.#requestBytes,
     };
     this.closed = carrier.closed.then((error) => {
       this.#end(error);
@@ -203,7 +212,8 @@ export class MuxConnection implements Connection {
     const peer = readParameters(reader);
     const refuse = (reason: number, description: string) =>
       this.#carrier.send(channelOpenFailure(peer.sender, reason, description));
-    if (this.#channels.size + this.#openings.size + this.#undecided >= MAX_CHANNELS) {
+    const costly = this.#channels.size + this.#unread.size + this.#openings.size + this.#undecided;
+    if (costly >= MAX_CHANNELS) {
       return refuse(ChannelOpenReason.resourceShortage, "too many channels");
     }
     let answered = false;
@@ -251,6 +261,7 @@ export class MuxConnection implements Connection {
     if (++this.#incomingRequests > MAX_PENDING_REQUESTS) {
       throw new SshError("limit", "too many unanswered global requests");
     }
+    this.#requestBytes.add(data.length);
     this.#lastRequest = this.#lastRequest.then(async () => {
       let result: boolean | Bytes = false;
       try {
@@ -259,6 +270,7 @@ export class MuxConnection implements Connection {
         // A handler that fails refuses; it has its own log.
       }
       this.#incomingRequests--;
+      this.#requestBytes.remove(data.length);
       if (!wantReply) return;
       this.#carrier.send(
         result === false ? REQUEST_FAILURE : requestSuccess(result === true ? EMPTY : result),
