@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { type ConfigSources, resolveConfig } from "../../src/gateway/config.ts";
+import { StartError } from "../../src/gateway/exit_codes.ts";
+import { configJsonSchema, settings } from "../../src/gateway/settings.ts";
+import { parseFlags } from "../../cmd/gateway_flags.ts";
+
+function resolve(
+  args: string[] = [],
+  environment: Record<string, string> = {},
+  text?: string,
+) {
+  const sources: ConfigSources = {
+    flags: parseFlags(args, "test")!.settings,
+    environment: (name) => environment[name],
+    file: text === undefined ? undefined : { path: "gateway.yaml", text },
+    defaultState: "/home/ann/.local/state/ssh-mesh",
+  };
+  return resolveConfig(sources);
+}
+
+function mistake(...args: Parameters<typeof resolve>): string {
+  try {
+    resolve(...args);
+  } catch (error) {
+    assert.ok(error instanceof StartError);
+    assert.equal(error.reason, "usage");
+    return error.message;
+  }
+  assert.fail("no mistake was found");
+}
+
+Deno.test("without anything the configuration is the documented one", () => {
+  const config = resolve();
+  assert.deepEqual(config.listen, [{ transport: "tcp", hostname: "0.0.0.0", port: 15022 }]);
+  assert.deepEqual(config.admin, { transport: "tcp", hostname: "127.0.0.1", port: 15020 });
+  assert.equal(config.state, "/home/ann/.local/state/ssh-mesh");
+  assert.equal(config.domain, "localhost");
+  assert.equal(config.trustDomain, "localhost");
+  assert.equal(config.authorizedKeys, undefined);
+  assert.deepEqual(config.owners, { dial: [], listen: [] });
+});
+
+Deno.test("the trust domain is the domain until something else is said", () => {
+  assert.equal(resolve(["--domain", "GW.Example.com."]).trustDomain, "gw.example.com");
+  assert.equal(
+    resolve(["--domain", "gw.example.com", "--trust-domain", "prod.example.com"]).trustDomain,
+    "prod.example.com",
+  );
+});
+
+Deno.test("a flag beats a variable, a variable the file, the file the default", () => {
+  const file = "domain: file.example\nlog: json\ndrain_grace: 5s\n";
+  const environment = { SSHM_DOMAIN: "variable.example", SSHM_DRAIN_GRACE: "6s" };
+  const config = resolve(["--domain", "flag.example"], environment, file);
+  assert.equal(config.domain, "flag.example");
+  assert.equal(config.drainGrace, 6000);
+  assert.equal(config.log, "json");
+});
+
+Deno.test("lists come from repeated flags, from white space in variables, and from lists in the file", () => {
+  const ports = (config: ReturnType<typeof resolve>) => config.owners.listen.map(({ first }) => first);
+  assert.deepEqual(ports(resolve(["--allow-listen", "80", "--allow-listen", "8000-8010"])), [80, 8000]);
+  assert.deepEqual(ports(resolve([], { SSHM_ALLOW_LISTEN: " 80  8000-8010 " })), [80, 8000]);
+  assert.deepEqual(ports(resolve([], {}, "allow_listen: ['80', 8000-8010]")), [80, 8000]);
+  assert.deepEqual(ports(resolve([], {}, "allow_listen: 8000-8010")), [8000]);
+});
+
+Deno.test("a configuration file may be JSON", () => {
+  const { userCas } = resolve(
+    [],
+    {},
+    '{"trust_user_ca": ["ca.pub", {"file": "b.pub", "trust_domain": "B.example"}]}',
+  );
+  assert.deepEqual(userCas.map(({ file, trustDomain }) => [file, trustDomain]), [
+    ["ca.pub", undefined],
+    ["b.pub", "b.example"],
+  ]);
+});
+
+Deno.test("the configuration is frozen all the way down", () => {
+  const config = resolve(["--listen", "127.0.0.1:0"]);
+  assert.ok(Object.isFrozen(config) && Object.isFrozen(config.listen) && Object.isFrozen(config.listen[0]));
+});
+
+const mistakes: [Parameters<typeof resolve>, RegExp][] = [
+  [[["--listen", "nowhere"]], /^--listen: 'nowhere' is not HOST:PORT$/],
+  [[["--listen", "127.0.0.1:1=tls"]], /^--listen: .*'tls' is not a protocol/],
+  [[["--allow-dial", "10.0.0.1/8:22"]], /^--allow-dial: .*did you mean 10\.0\.0\.0\/8/],
+  [[["--allow-dial", "10.0.0.0"]], /^--allow-dial: '10\.0\.0\.0' is not a destination/],
+  [[["--log", "xml"]], /^--log: /],
+  [[["--nonsense"]], /unknown option '--nonsense'/],
+  [[["--domain"]], /argument missing/],
+  [[["extra"]], /too many arguments/],
+  [[["--drain-grace", "soon"]], /^--drain-grace: 'soon' is not a duration/],
+  [[["--max-clients", "0"]], /^--max-clients: /],
+  [[[], { SSHM_LISTEN: "x" }], /^SSHM_LISTEN: 'x' is not HOST:PORT$/],
+  [[[], {}, "domian: a"], /^gateway\.yaml: 'domian' is not a key/],
+  [[[], {}, "domain: [a"], /^gateway\.yaml: /],
+  [[[], {}, "- domain"], /^gateway\.yaml: expected keys and values/],
+  [[[], {}, "listen: x"], /^gateway\.yaml: listen: 'x' is not HOST:PORT$/],
+  [[[], {}, "domain: 10.0.0.1"], /^gateway\.yaml: domain: /],
+];
+
+for (const [args, expected] of mistakes) {
+  Deno.test(`a mistake is one sentence that says where: ${JSON.stringify(args)}`, () => {
+    const message = mistake(...args);
+    assert.match(message, expected);
+    assert.ok(!message.includes("\n"));
+  });
+}
+
+Deno.test("the published schema has every setting, with its help", () => {
+  const { properties, additionalProperties } = configJsonSchema() as {
+    properties: Record<string, { description: string }>;
+    additionalProperties: boolean;
+  };
+  assert.equal(additionalProperties, false);
+  for (const [key, { help }] of Object.entries(settings)) assert.equal(properties[key].description, help);
+});
