@@ -1,6 +1,7 @@
 /** The client's side of a session channel (RFC 4254 §6). */
 import { type Bytes, EMPTY } from "../../bytes/bytes.ts";
 import type { ExitStatus, PipeReader, PipeWriter, TerminalSize } from "../../platform/process.ts";
+import { deferred } from "../../streams/deferred.ts";
 import type { Channel, ChannelRequest, Connection } from "../connection/types.ts";
 import { SshError } from "../error.ts";
 import {
@@ -113,7 +114,7 @@ class RemoteProgram implements RunningProgram {
   readonly stdout: PipeReader;
   readonly stderr: PipeReader;
   readonly status: Promise<ExitStatus>;
-  readonly #exit = Promise.withResolvers<ExitStatus>();
+  readonly #exit = deferred<ExitStatus>();
   #unread = false;
 
   constructor(readonly channel: Channel) {

@@ -32,6 +32,20 @@ export interface Service {
 /** Bytes moved at once in each direction: as much as a pipe holds. */
 const BUFFER_SIZE = 64 * 1024;
 
+/** How long EOF waits for the status of a program whose pipes have ended, in milliseconds. */
+const STATUS_PATIENCE_MS = 50;
+
+/** Resolves with `event`, or after `ms` when that comes first. */
+function within(ms: number, event: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    event.finally(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
 /** Why the other end of a running program has stopped to listen. */
 export interface Relay {
   /** The client reads no more output (`eow@openssh.com`). */
@@ -95,6 +109,8 @@ export function relayProgram(channel: Channel, program: Program): Relay {
     if (program.stderr) outputs.push(drain(program.stderr, channel.stderr));
     const drained = Promise.all(outputs);
     await Promise.race([drained, gone.then(stop)]);
+    // A program's end closes its pipes a moment before its status is known. PuTTY leaves at EOF, without the status.
+    if (status === undefined) await within(STATUS_PATIENCE_MS, Promise.race([ended, gone]));
     if (status === undefined) {
       await channel.closeWrite().catch(() => {});
       await Promise.race([ended, gone]);

@@ -6,6 +6,7 @@ import { type Bytes, concat, decodeText, EMPTY, encodeText } from "../../bytes/b
 import { printable } from "../../bytes/printable.ts";
 import { MalformedError, Reader } from "../../bytes/reader.ts";
 import { Writer } from "../../bytes/writer.ts";
+import { deferred } from "../../streams/deferred.ts";
 import type { PlainDuplex } from "../../streams/duplex.ts";
 import { clearOpener, clearSealer } from "../algorithms/clear.ts";
 import type { Negotiated } from "../algorithms/negotiation.ts";
@@ -39,10 +40,10 @@ export class Transport {
   #peerVersion = "";
   #extensions: ExtInfo = NO_EXTENSIONS;
   /** Settles {@link start}. */
-  readonly #started = Promise.withResolvers<void>();
+  readonly #started = deferred();
   /** For authentication. */
   readonly #mailbox = new Mailbox();
-  readonly #attached = Promise.withResolvers<void>();
+  readonly #attached = deferred();
   /** For the connection protocol. */
   #handle?: (payload: Bytes) => void;
   readonly #pings: ((answeredAt: number | undefined) => void)[] = [];
@@ -233,7 +234,7 @@ export class Transport {
   /** Frees everything, once the last packets have had a moment to leave. */
   async #leave(reason: unknown, linger: boolean): Promise<void> {
     if (linger) {
-      const tooLong = Promise.withResolvers<void>();
+      const tooLong = deferred();
       const cancel = this.#config.clock.after(LINGER_MS, tooLong.resolve);
       await Promise.race([this.#stream.flushed(), tooLong.promise]);
       cancel();
