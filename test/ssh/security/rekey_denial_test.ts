@@ -1,0 +1,144 @@
+/** Rekey denial (CVE-2025-22869): a key exchange that stalls, or never ends beginning. */
+import assert from "node:assert/strict";
+import { EMPTY } from "../../../src/bytes/bytes.ts";
+import type { Channel } from "../../../src/ssh/connection/types.ts";
+import { KEX_DEADLINE_MS, MAX_HELD_DURING_KEX, SEND_HIGH_WATER } from "../../../src/ssh/transport/limits.ts";
+import { channelOpen, globalRequest } from "../../../src/ssh/wire/channel_messages.ts";
+import { Msg } from "../../../src/ssh/wire/numbers.ts";
+import { FakeClock, settle } from "../../support/fake_clock.ts";
+import { deadline } from "../../support/wait.ts";
+import { againstServer } from "../hand_peer.ts";
+import { serverOptions } from "../handshake.ts";
+
+function auth() {
+  return { ...serverOptions().auth, failureQuantum: 0 };
+}
+
+Deno.test("what waits for a stalled key exchange is bounded: then the connection ends", async () => {
+  await using pair = againstServer();
+  const { peer } = pair;
+  await peer.connect();
+  const server = await pair.library;
+  peer.sendKexInit();
+  await peer.receiveKexInit();
+  const chunk = new Uint8Array(64 * 1024);
+  let held = 0;
+  let ended = false;
+  server.closed.then(() => ended = true);
+  for (; !ended && held < 4 * MAX_HELD_DURING_KEX; held += chunk.length) {
+    server.request("filler", chunk, false).catch(() => {});
+    await settle();
+  }
+  assert.ok(held <= MAX_HELD_DURING_KEX + 2 * chunk.length, `${held} bytes were held`);
+  assert.match((await server.closed)!.message, /stalls/);
+});
+
+Deno.test("channel data waits for a stalled key exchange at its writer, not in memory", async () => {
+  let taken = 0;
+  async function write(channel: Channel) {
+    const chunk = new Uint8Array(32_768);
+    for (;;) {
+      await channel.write(chunk);
+      taken += chunk.length;
+    }
+  }
+  const writing = Promise.withResolvers<Promise<void>>();
+  await using pair = againstServer({
+    prepare: (connection) =>
+      connection.onChannel = (incoming) => writing.resolve(write(incoming.accept()).catch(() => {})),
+  });
+  const { peer } = pair;
+  await peer.connect();
+  const server = await pair.library;
+  peer.send(channelOpen("bulk", { sender: 1, window: 2 ** 32 - 1, maxPacket: 32_768 }, EMPTY));
+  peer.sendKexInit();
+  // Data that left before the server's own KEXINIT, then the exchange: the peer stalls here.
+  await peer.receiveKexInit();
+  await settle();
+  const before = taken;
+  for (let i = 0; i < 20; i++) await settle();
+  assert.equal(taken, before);
+  assert.ok(taken <= 2 * SEND_HIGH_WATER, `${taken}`);
+  // It goes on when the exchange does.
+  await peer.sendMethod();
+  await peer.receiveMethod();
+  peer.sendNewKeys();
+  await peer.receiveNewKeys();
+  for (let i = 0; i < 100; i++) await peer.receiveNumber(Msg.CHANNEL_DATA);
+  peer.close();
+  await server.closed;
+  await writing.promise;
+});
+
+Deno.test("a key exchange that does not get on ends after its deadline, first or later, at any step", async () => {
+  for (const step of ["after KEXINIT", "before NEWKEYS", "asked by us"]) {
+    const clock = new FakeClock();
+    await using pair = againstServer({ clock, auth: auth(), loginGraceMs: 10 * KEX_DEADLINE_MS });
+    const { peer } = pair;
+    await peer.connect();
+    const server = await pair.library;
+    if (step === "asked by us") {
+      server.transport.rekey();
+    } else {
+      peer.sendKexInit();
+      await peer.receiveKexInit();
+      if (step === "before NEWKEYS") {
+        await peer.sendMethod();
+        await peer.receiveMethod();
+      }
+    }
+    await clock.advance(KEX_DEADLINE_MS - 1);
+    assert.equal(await Promise.race([server.closed, settle().then(() => "open")]), "open", step);
+    const ending = clock.advance(1);
+    peer.receiveAll();
+    assert.match((await deadline(server.closed, step))!.message, /key exchange took too long/);
+    await ending;
+    await settle();
+    assert.equal(clock.pending, 0, step);
+  }
+});
+
+Deno.test("a second KEXINIT inside a key exchange ends the connection", async () => {
+  await using pair = againstServer();
+  const { peer } = pair;
+  await peer.connect();
+  const server = await pair.library;
+  peer.sendKexInit();
+  peer.sendKexInit();
+  peer.receiveAll();
+  assert.match((await server.closed)!.message, /message 20 is not allowed/);
+});
+
+Deno.test("key exchanges one after the other leave nothing behind, and requests among them get through", async () => {
+  const clock = new FakeClock();
+  await using pair = againstServer({ clock, auth: auth() });
+  const { peer } = pair;
+  await peer.connect();
+  const server = await pair.library;
+  for (let i = 0; i < 50; i++) {
+    peer.sendKexInit();
+    await peer.receiveKexInit();
+    server.request(`held ${i}`, new Uint8Array(0), false);
+    await peer.sendMethod();
+    await peer.receiveMethod();
+    peer.sendNewKeys();
+    await peer.receiveNewKeys();
+    await peer.receiveNumber(Msg.GLOBAL_REQUEST);
+    peer.send(globalRequest("x", true));
+    await peer.receiveNumber(Msg.REQUEST_FAILURE);
+  }
+  // The next renewal, and nothing of the past ones.
+  assert.equal(clock.pending, 1);
+});
+
+Deno.test("a later key exchange that shares nothing ends the connection", async () => {
+  await using pair = againstServer();
+  const { peer } = pair;
+  await peer.connect();
+  const server = await pair.library;
+  const empty = new Uint8Array(1 + 16 + 40 + 5);
+  empty[0] = Msg.KEXINIT;
+  peer.send(empty);
+  peer.receiveAll();
+  assert.match((await server.closed)!.message, /no common key exchange method/);
+});
