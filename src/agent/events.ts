@@ -6,8 +6,14 @@ export type AgentEvent =
   | { readonly event: "ready"; readonly gateway?: string; readonly listen?: readonly string[] }
   /** One port is registered. Without `name` it is the credential's own. */
   | { readonly event: "registered"; readonly name?: string; readonly port: number; readonly gateway: string }
-  /** One port is not. */
-  | { readonly event: "refused"; readonly name?: string; readonly port: number; readonly gateway: string }
+  /** One port is not, or no more. */
+  | {
+    readonly event: "refused";
+    readonly name?: string;
+    readonly port: number;
+    readonly gateway: string;
+    readonly reason?: string;
+  }
   /** Connections to `listen` go to `to`. */
   | { readonly event: "forward"; readonly listen: string; readonly to: string }
   /** A dial failed, or a connection to a gateway ended. */
@@ -57,7 +63,9 @@ function sentence(event: AgentEvent): string {
     case "registered":
       return `registered ${registration(event)} at ${event.gateway}`;
     case "refused":
-      return `${event.gateway} refused to register ${registration(event)}`;
+      return `${event.gateway} refuses to register ${registration(event)}${
+        event.reason ? `: ${event.reason}` : ""
+      }`;
     case "forward":
       return `${event.listen} leads to ${event.to}`;
     case "disconnected": {

@@ -25,10 +25,12 @@ import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "./keepalive.ts";
 import {
   ALLOW_DIAL,
   decodeBlobs,
+  decodeRefused,
   DRAIN,
   encodeStrings,
   INSTANCE,
   PRIVATE,
+  REFUSED,
   USER_CA,
 } from "./mesh_requests.ts";
 
@@ -118,10 +120,12 @@ export class GatewayLink {
   ): Promise<GatewayLink> {
     const { clock } = context;
     const drained = Promise.withResolvers<void>();
-    const connection = await connect(gateway, context, drained.resolve, signal);
+    const refusals = new Refusals(gateway, context);
+    const connection = await connect(gateway, context, { drained: drained.resolve, refusals }, signal);
     const tooLate = clock.after(REGISTER_TIMEOUT_MS, () => connection.close());
     try {
-      const found = await register(connection.ssh, connection.forwards, gateway, context);
+      const found = await register(connection, refusals, gateway, context);
+      refusals.registered();
       keepConnectionAlive(connection.ssh, clock, GATEWAY_KEEPALIVE);
       return new GatewayLink(gateway, connection.ssh, clock, drained.promise, found);
     } catch (error) {
@@ -170,7 +174,7 @@ interface Connected {
 async function connect(
   gateway: GatewayAddress,
   context: LinkContext,
-  onDrain: () => void,
+  told: { drained(): void; readonly refusals: Refusals },
   signal: AbortSignal,
 ): Promise<Connected> {
   const { net, clock, crypto, trust, user } = context;
@@ -206,7 +210,11 @@ async function connect(
         forwards = new RemoteForwards(ssh, router);
         serveForwarding(ssh, router, context.dialPolicy);
         router.onRequest(DRAIN, () => {
-          onDrain();
+          told.drained();
+          return true;
+        });
+        router.onRequest(REFUSED, ({ data }) => {
+          told.refusals.add(decodeRefused(data));
           return true;
         });
         router.onRequest(ANNOUNCE, ({ data }) => {
@@ -280,9 +288,37 @@ async function rotate(
   if (proven.length > 0 || gone.length > 0) await trust.rotate(gateway, { add: proven, remove: gone });
 }
 
+/** What a gateway of ours says about registrations: before its answers, and later when it takes one back. */
+class Refusals {
+  readonly #gateway: string;
+  readonly #log: EventLog;
+  readonly #sentences = new Map<string, string>();
+  #registered = false;
+
+  constructor(gateway: GatewayAddress, { log }: LinkContext) {
+    this.#gateway = formatGateway(gateway);
+    this.#log = log;
+  }
+
+  add({ asked: { host, port }, sentence }: ReturnType<typeof decodeRefused>): void {
+    if (!this.#registered) this.#sentences.set(`${host}:${port}`, sentence);
+    else this.#log({ event: "refused", name: host, port, gateway: this.#gateway, reason: sentence });
+  }
+
+  sentence(host: string, port: number): string | undefined {
+    return this.#sentences.get(`${host}:${port}`);
+  }
+
+  /** From now on they are withdrawals. */
+  registered(): void {
+    this.#registered = true;
+    this.#sentences.clear();
+  }
+}
+
 async function register(
-  ssh: ClientConnection,
-  forwards: RemoteForwards,
+  { ssh, forwards }: Connected,
+  refusals: Refusals,
   gateway: GatewayAddress,
   context: LinkContext,
 ): Promise<{ registrations: Registration[]; userCas: PublicKey[] }> {
@@ -306,9 +342,9 @@ async function register(
       `${where} cannot keep ports 80 and 443 private: it does not know --private`,
     );
   }
+  // An empty host would be any address for a stock server; this is what ssh -R sends for none.
+  const host = name ?? "localhost";
   const results = await Promise.allSettled(wanted.map(async (exposure): Promise<Registration> => {
-    // An empty host would be any address for a stock server; this is what ssh -R sends for none.
-    const host = name ?? "localhost";
     const listener = await forwards.listenTcp(
       { host, port: exposure.port },
       (connection) => context.onConnection(exposure, connection),
@@ -323,13 +359,9 @@ async function register(
     if (result.status === "fulfilled") {
       registrations.push(result.value);
     } else if (result.reason instanceof SshError && result.reason.code === "request-refused") {
-      log({ event: "refused", ...(name !== undefined && { name }), port, gateway: where });
+      const reason = refusals.sentence(host, port) ?? "another identity has the name, or no rule allows it";
       const what = name === undefined ? `port ${port} under the credential's own name` : `${name}:${port}`;
-      throw new AgentError(
-        "refusedName",
-        `${where} refuses to register ${what}: another identity has the name, a live instance of this one does, ` +
-          "or no rule allows it",
-      );
+      throw new AgentError("refusedName", `${where} refuses to register ${what}: ${reason}`);
     } else {
       throw result.reason;
     }
