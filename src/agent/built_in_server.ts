@@ -4,6 +4,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
 import type { AlgorithmLists } from "../ssh/algorithms/lists.ts";
 import type { ServerAuth } from "../ssh/auth/server/types.ts";
+import { announceHostKeys } from "../ssh/connection/host_key_rotation.ts";
 import { Router } from "../ssh/connection/router.ts";
 import type { RekeyLimit } from "../ssh/transport/config.ts";
 import { ChannelOpenReason, SshError } from "../ssh/error.ts";
@@ -104,7 +105,7 @@ export class BuiltInServer {
             if (result === "refused" && method !== "none") refused = { user, reason };
           },
         },
-        prepare: (ssh) => this.#serveChannels(ssh, peer),
+        prepare: (ssh) => this.#serveChannels(ssh, peer, settings.hostKeys),
       });
       const { user, identity: { credential } } = ssh.authenticated;
       authenticated?.();
@@ -123,7 +124,7 @@ export class BuiltInServer {
     }
   }
 
-  #serveChannels(connection: ServerConnection<Login>, peer: Peer): void {
+  #serveChannels(connection: ServerConnection<Login>, peer: Peer, hostKeys: readonly Signer[]): void {
     const { clock, sessions, builtins, inherited, forwards, log } = this.#options;
     const { account, session, forwarding, maxSessions, alive } = connection.authenticated.identity;
     const router = new Router(connection);
@@ -158,6 +159,10 @@ export class BuiltInServer {
     router.onRequest("no-more-sessions@openssh.com", () => noMore = true);
     serveForwarding(connection, router, forwardPolicy(forwarding, forwards));
     if (alive) keepConnectionAlive(connection, clock, alive);
+    announceHostKeys(connection, router, {
+      hostKeys: () => hostKeys,
+      algorithm: connection.transport.negotiated.hostKey,
+    });
   }
 }
 

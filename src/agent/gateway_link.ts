@@ -1,5 +1,5 @@
 /** One connection to one gateway: authenticated, registered, served until it ends. */
-import { EMPTY } from "../bytes/bytes.ts";
+import { EMPTY, equal } from "../bytes/bytes.ts";
 import { decodePublicKey } from "../keys/public_key.ts";
 import { KeyError, type KeyType, type PublicKey } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -9,6 +9,7 @@ import { defaultClientAlgorithms } from "../ssh/algorithms/lists.ts";
 import { hostKeyAlgorithms } from "../ssh/algorithms/key_algorithms.ts";
 import { type ClientConnection, connectSsh } from "../ssh/client.ts";
 import type { Channel } from "../ssh/connection/types.ts";
+import { type AnnouncedHostKeys, followHostKeys } from "../ssh/connection/host_key_rotation.ts";
 import { Router } from "../ssh/connection/router.ts";
 import { SshError } from "../ssh/error.ts";
 import { type ForwardPolicy, serveForwarding } from "../ssh/forward/incoming.ts";
@@ -19,7 +20,6 @@ import { AgentError } from "./exit_codes.ts";
 import type { Exposure } from "./exposure.ts";
 import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
 import type { GatewayTrust } from "./gateway_trust.ts";
-import { ANNOUNCE, announcedChange, proveKeys, readAnnouncement } from "./host_key_rotation.ts";
 import type { AgentIdentity } from "./identity.ts";
 import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "./keepalive.ts";
 import {
@@ -217,13 +217,7 @@ async function connect(
           told.refusals.add(decodeRefused(data));
           return true;
         });
-        router.onRequest(ANNOUNCE, ({ data }) => {
-          // The proof is a request of its own: it must not hold up this answer.
-          rotate(gateway, ssh, trust, readAnnouncement(data)).catch((error) =>
-            context.log({ event: "warning", message: `host keys of ${where}: ${(error as Error).message}` })
-          );
-          return true;
-        });
+        if (trust.pins) followPins(gateway, ssh, router, context);
       },
     });
     return { ssh, forwards: forwards!, close: () => ssh.close() };
@@ -275,17 +269,28 @@ async function algorithmsFor(gateway: GatewayAddress, trust: GatewayTrust) {
   };
 }
 
-async function rotate(
+/** A key that was believed because it was the first vouches for those that come after it. */
+function followPins(
   gateway: GatewayAddress,
   ssh: ClientConnection,
-  trust: GatewayTrust,
-  announced: readonly PublicKey[],
-): Promise<void> {
-  if (!trust.pins) return;
-  const known = await trust.known(gateway);
-  const { fresh, gone } = announcedChange(announced, known, ssh.transport.provenHostKey!.key.blob);
-  const proven = await proveKeys(ssh, fresh);
-  if (proven.length > 0 || gone.length > 0) await trust.rotate(gateway, { add: proven, remove: gone });
+  router: Router,
+  context: LinkContext,
+): void {
+  const { trust, log } = context;
+  const failed = (error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    log({ event: "warning", message: `host keys of ${formatGateway(gateway)}: ${reason}` });
+  };
+  followHostKeys(ssh, router, {
+    isKnown: async ({ blob }) => (await trust.known(gateway)).some((key) => equal(key.blob, blob)),
+    onHostKeys: ({ known, proven }: AnnouncedHostKeys) => {
+      // A server that does not list the key it has just used is not to be followed.
+      const current = ssh.transport.provenHostKey!.key;
+      if (![...known, ...proven].some(({ blob }) => equal(blob, current.blob))) return;
+      trust.rotate(gateway, [...known, ...proven]).catch(failed);
+    },
+    onFailure: failed,
+  });
 }
 
 /** What a gateway of ours says about registrations: before its answers, and later when it takes one back. */

@@ -1,9 +1,8 @@
 /** Whether a gateway is the one that is meant: its host key against what is known of it. */
-import { decodeText, encodeText } from "../bytes/bytes.ts";
+import { decodeText, encodeText, equal } from "../bytes/bytes.ts";
 import { checkCertificate } from "../cert/check.ts";
 import {
   changeHostKeys,
-  type HostKeyChange,
   type HostVerdict,
   type KnownHosts,
   lookUpHost,
@@ -76,18 +75,24 @@ export class GatewayTrust {
     await this.#verifyByPin(gateway, shown, fingerprint);
   }
 
-  /** Takes over what a gateway announced of its own keys, proven, over a connection that a pinned key vouches for. */
-  async rotate(gateway: GatewayAddress, change: HostKeyChange): Promise<void> {
+  /**
+   * Pins what a gateway announced as all of its keys, each of them proven or pinned already; others of it are forgotten.
+   * Without pins it does nothing.
+   */
+  async rotate(gateway: GatewayAddress, keys: readonly PublicKey[]): Promise<void> {
     if (!this.pins) return;
     const text = await this.#pinned();
-    const next = await changeHostKeys(text, gateway.hostname, gateway.port, change);
-    if (next === text) return;
-    await this.#state.write(PINS, encodeText(next));
-    for (const key of change.add) {
-      this.#log({
-        event: "info",
-        message: `${formatGateway(gateway)} has another host key: ${await key.fingerprint()}`,
-      });
+    const known = await this.known(gateway);
+    const lacks = (list: readonly PublicKey[], key: PublicKey) =>
+      !list.some(({ blob }) => equal(blob, key.blob));
+    const add = keys.filter((key) => lacks(known, key));
+    const remove = known.filter((key) => lacks(keys, key));
+    if (add.length === 0 && remove.length === 0) return;
+    const { hostname, port } = gateway;
+    await this.#state.write(PINS, encodeText(await changeHostKeys(text, hostname, port, { add, remove })));
+    for (const key of add) {
+      const message = `${formatGateway(gateway)} has another host key: ${await key.fingerprint()}`;
+      this.#log({ event: "info", message });
     }
   }
 

@@ -20,7 +20,7 @@ const LOGIN_GRACE_MS = 60_000;
 const MAX_SESSIONS = 64;
 
 /** A client whose way here was cut is found within a few minutes: its programs and windows are freed. */
-const CLIENT_KEEPALIVE: KeepaliveTimes = { everyMs: 60_000, patienceMs: 120_000 };
+const CLIENT_KEEPALIVE: KeepaliveTimes = { intervalMs: 60_000, misses: 2 };
 
 export interface OwnPolicyOptions {
   readonly account: Account;

@@ -92,8 +92,7 @@ export function clientAlive(
   { clientAliveInterval, clientAliveCountMax }: SshdConfig,
 ): KeepaliveTimes | undefined {
   if (clientAliveInterval === 0 || clientAliveCountMax === 0) return undefined;
-  const everyMs = clientAliveInterval * 1000;
-  return { everyMs, patienceMs: everyMs * clientAliveCountMax };
+  return { intervalMs: clientAliveInterval * 1000, misses: clientAliveCountMax };
 }
 
 /**
