@@ -218,10 +218,15 @@ export class HandPeer implements MessageStream {
     await this.receiveNewKeys();
   }
 
-  /** Identification, keys and, as a client, authentication as `ann`. */
+  /** Identification, keys and authentication. */
   async connect(): Promise<void> {
     await this.identify();
     await this.exchangeKeys();
+    await this.authenticate();
+  }
+
+  /** As a client authenticates as `ann`, as a server lets anybody in. */
+  async authenticate(): Promise<void> {
     if (this.role === "client") {
       await authenticateClient(this, {
         user: "ann",
