@@ -20,6 +20,7 @@ function systemHost(): SshmHost {
     environment: (name) => Deno.env.get(name),
     user: Deno.env.get("USER") || Deno.env.get("LOGNAME") || "sshm",
     stdio: standardStreams(),
+    interactive: Deno.stdin.isTerminal(),
     stderr: { write: writeError },
     ...(Deno.stdin.isTerminal() && { askSecret }),
     ending: ending.signal,

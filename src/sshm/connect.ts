@@ -109,17 +109,18 @@ async function open(connection: ClientConnection, target: HostPort, originator?:
 
 /**
  * Joins standard input and output with the node: the end of the input is passed on and the answer still comes. It is over
- * when both directions have ended; or when the node has closed and all it sent is written, though input is still open.
+ * when both directions have ended; or, though input is still open, when the channel is closed and all that came is written.
+ * Who types at a terminal is not kept waiting for input when the node has said its last.
  */
 async function joinStdio(
-  { stdio, ending }: SshmHost,
+  { stdio, ending, interactive }: SshmHost,
   target: HostPort,
   connection: ClientConnection,
 ): Promise<void> {
   const channel = await open(connection, target);
   const over = new AbortController();
   const output = new WatchedOutput(stdio);
-  Promise.all([output.ended, channel.closed]).then(() => over.abort());
+  Promise.all([output.ended, interactive || channel.closed]).then(() => over.abort());
   const { reason, fault } = await relay(output, channel, { signal: AbortSignal.any([over.signal, ending]) });
   if (ending.aborted) return;
   const lost = await Promise.race([connection.closed, Promise.resolve(undefined)]);

@@ -17,6 +17,8 @@ export interface SshmHost {
   readonly user: string;
   /** Standard input and output. */
   readonly stdio: PlainDuplex;
+  /** Whether standard input is a terminal. */
+  readonly interactive: boolean;
   readonly stderr: Pick<PipeWriter, "write">;
   /** Asks whoever sits at the terminal, without showing what they type; undefined where nobody does. */
   readonly askSecret?: (question: string) => string | undefined;
