@@ -211,7 +211,9 @@ export class SftpClient implements AsyncDisposable {
   }
 
   /** Names of user and group ids, in order; those without a name come empty. */
-  async names(ids: { users?: readonly number[]; groups?: readonly number[] }) {
+  async names(
+    ids: { users?: readonly number[]; groups?: readonly number[] },
+  ): Promise<{ users: string[]; groups: string[] }> {
     const request = this.#extended({
       type: "namesById",
       users: packIds(ids.users ?? []),
