@@ -59,6 +59,11 @@ async function run(args: readonly string[]): Promise<ExitReason> {
     defaultState: `${Deno.env.get("XDG_STATE_HOME") || `${home ?? "."}/.local/state`}/ssh-mesh`,
   });
   configureLogging({ format: config.log, write: (line) => writeLine(Deno.stderr, line) });
+  // A mistake of ours over one connection must not end all the others.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    logger("gateway").error("a mistake of the gateway's: {error}", { error: event.reason });
+  });
   const keys: KeyringFiles = { files: systemFiles, config, home };
   if (flags.check) {
     await check(config, keys);

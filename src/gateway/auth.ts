@@ -14,6 +14,8 @@ export interface AuthContext {
   readonly remote: TcpAddress;
   readonly audit: Audit;
   readonly metrics: MeshMetrics;
+  /** A credential was not accepted. */
+  readonly onRefused: () => void;
 }
 
 /** Public keys alone, plain or certified. The user name means nothing here: who somebody is, the credential says. */
@@ -41,10 +43,11 @@ async function judge(
   };
 }
 
-async function note(attempt: Attempt, { audit, metrics, remote }: AuthContext): Promise<void> {
+async function note(attempt: Attempt, { audit, metrics, remote, onRefused }: AuthContext): Promise<void> {
   const { result, method, reason, key, user } = attempt;
   // Everybody begins with `none`, to learn the methods; questions about keys decide nothing.
   if (method === "none" || result === "known" || result === "abandoned") return;
+  if (result === "refused") onRefused();
   metrics.authentications.add(1, { method, outcome: result });
   // Who came in is recorded with the connection, once there is one.
   if (result === "accepted") return;

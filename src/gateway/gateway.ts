@@ -216,10 +216,11 @@ export class Gateway {
       await connection.write(encodeText("Not allowed at this time\r\n")).catch(() => {});
       return connection.close();
     }
+    let refused = false;
     try {
-      await this.#handshake(connection, remote);
+      await this.#handshake(connection, remote, () => refused = true);
     } catch (error) {
-      const penalty = penaltyFor(error);
+      const penalty = penaltyFor(error, refused);
       if (penalty) this.#admission.punish(remote.hostname, penalty);
       this.#log.info("connection from {remote} came to nothing: {reason}", {
         remote: formatAddress(remote),
@@ -230,7 +231,11 @@ export class Gateway {
     }
   }
 
-  #handshake(connection: PlainDuplex, remote: TcpAddress): Promise<ServerConnection<Login>> {
+  #handshake(
+    connection: PlainDuplex,
+    remote: TcpAddress,
+    onRefused: () => void,
+  ): Promise<ServerConnection<Login>> {
     const { crypto, clock, hostKeys, config } = this.#options;
     return acceptSsh<Login>(connection, {
       crypto,
@@ -244,6 +249,7 @@ export class Gateway {
         remote,
         audit: this.audit,
         metrics: this.#metrics,
+        onRefused,
       }),
       prepare: (connection) => this.#welcome(connection, remote),
     });
@@ -251,7 +257,7 @@ export class Gateway {
 
   #welcome(connection: ServerConnection<Login>, remote: TcpAddress): void {
     const client = new Client(++this.#lastClient, connection, remote, this.#options.clock);
-    const served = new ServedClient(client, this.#parts, () => this.#view());
+    const served = new ServedClient(client, this.#parts, this.#options.hostKeys, () => this.#view());
     this.#clients.add(served);
     this.#metrics.connections.add(1);
     const method = connection.authenticated.methods.at(-1)?.method ?? "publickey";
@@ -299,8 +305,11 @@ export class Gateway {
   }
 }
 
-/** What a connection that came to nothing costs its address; nothing where the fault was not its own. */
-function penaltyFor(error: unknown): Penalty | undefined {
+/**
+ * What a connection that came to nothing costs its address; nothing where the fault was not its own.
+ * @param refused whether it showed a credential that was not accepted: clients then leave by themselves
+ */
+function penaltyFor(error: unknown, refused: boolean): Penalty | undefined {
   if (!(error instanceof SshError)) return "broken";
   switch (error.code) {
     case "auth":
@@ -311,7 +320,7 @@ function penaltyFor(error: unknown): Penalty | undefined {
       return undefined;
     case "connection-lost":
     case "disconnected":
-      return "left";
+      return refused ? "refused" : "left";
     default:
       return "broken";
   }

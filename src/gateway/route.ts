@@ -121,8 +121,11 @@ async function toAddresses(
 function throughNodes(address: string, port: number, requester: Requester, parts: GatewayParts): Route[] {
   const { judge, dialers } = parts;
   return dialers.covering(address, port).flatMap((dialer) => {
-    const [name, ...aliases] = dialer.names();
+    const names = dialer.names();
+    const [name] = names;
     if (name === undefined) return [];
+    const short = names.flatMap((name) => shortName(name, parts.naming.domain) ?? []);
+    const aliases = [...names.slice(1), ...short];
     const resource: Resource = { kind: "address", address, port, via: { name, aliases } };
     // An offer alone is no right: else any node could draw the traffic for any network to itself.
     if (!judge.decide(dialer.identity, "dial", resource, requester.context()).allowed) return [];

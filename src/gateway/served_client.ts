@@ -1,8 +1,11 @@
 /** Everything that the gateway does for one client: sessions, forwards, keepalive, requests of our own agents. */
 import { MalformedError } from "../bytes/reader.ts";
 import { parseDialRange } from "../identity/ranges.ts";
+import type { Signer } from "../keys/types.ts";
 import type { OpenRequest } from "../routing/target.ts";
 import { TargetError } from "../routing/target.ts";
+import { announceHostKeys } from "../ssh/connection/host_key_rotation.ts";
+import { keepAlive } from "../ssh/connection/keepalive.ts";
 import { Router } from "../ssh/connection/router.ts";
 import type { Channel } from "../ssh/connection/types.ts";
 import { ChannelOpenError } from "../ssh/error.ts";
@@ -14,7 +17,7 @@ import type { GatewayView } from "./commands/command.ts";
 import { commandSession } from "./commands/mod.ts";
 import type { Dialer } from "./dialers.ts";
 import { serveDirect } from "./direct.ts";
-import { keepAlive } from "./keepalive.ts";
+import { KEEPALIVE } from "./keepalive.ts";
 import { decodeAllowDial, decodeInstance, MeshRequest } from "./mesh_requests.ts";
 import { decodeExport, decodeGateway, decodeUnexport, GatewayMessage } from "./mesh/messages.ts";
 import type { GatewayParts } from "./parts.ts";
@@ -26,7 +29,7 @@ export class ServedClient implements Dialer {
   readonly #parts: GatewayParts;
 
   /** Takes the connection over; call it before the first message is handled. */
-  constructor(client: Client, parts: GatewayParts, view: () => GatewayView) {
+  constructor(client: Client, parts: GatewayParts, hostKeys: readonly Signer[], view: () => GatewayView) {
     this.client = client;
     this.#parts = parts;
     this.registrations = new Registrations(client, parts);
@@ -50,10 +53,11 @@ export class ServedClient implements Dialer {
       GatewayMessage.unexport,
       ({ data }) => this.registrations.unexport(decodeUnexport(data)),
     );
-    keepAlive(connection, parts.clock, {
-      answered: () => this.registrations.renew(),
-      silent: () => client.close("no answer to a keepalive"),
+    announceHostKeys(connection, router, {
+      hostKeys: () => hostKeys,
+      algorithm: connection.transport.negotiated.hostKey,
     });
+    keepAlive(connection, { ...KEEPALIVE, clock: parts.clock, onAnswer: () => this.registrations.renew() });
     connection.closed.then(() => {
       parts.dialers.withdraw(this);
       return this.registrations.close();

@@ -3,9 +3,10 @@ import type { Signer } from "../../keys/types.ts";
 import type { CryptoProvider } from "../../platform/crypto.ts";
 import { formatAddress, type TcpAddress } from "../../platform/net.ts";
 import { type ClientConnection, connectSsh } from "../../ssh/client.ts";
+import { keepAlive } from "../../ssh/connection/keepalive.ts";
 import { Router } from "../../ssh/connection/router.ts";
 import { logger } from "../../telemetry/log.ts";
-import { keepAlive } from "../keepalive.ts";
+import { KEEPALIVE } from "../keepalive.ts";
 import { encodeInstance, MeshRequest } from "../mesh_requests.ts";
 import type { GatewayParts } from "../parts.ts";
 import { serveArrival } from "./arrivals.ts";
@@ -109,8 +110,7 @@ export class Join {
       throw error;
     }
     try {
-      const silent = () => connection.close(undefined, "no answer to a keepalive");
-      keepAlive(connection, clock, { answered() {}, silent });
+      keepAlive(connection, { ...KEEPALIVE, clock });
       const introduced = connection.request(GatewayMessage.gateway, encodeGateway(mesh.id), true);
       await connection.request(MeshRequest.instance, encodeInstance(instance), true);
       if (await introduced === false) {

@@ -10,6 +10,8 @@ export interface KeepaliveOptions {
   readonly intervalMs: number;
   /** Questions that may stay without an answer (`…AliveCountMax`). One more interval, and the peer is dead. */
   readonly misses: number;
+  /** Called for every answer: whoever lends something to the peer for a time prolongs it. */
+  readonly onAnswer?: () => void;
   /** Called once before the connection is closed as dead. */
   readonly onDead?: (error: SshError) => void;
 }
@@ -23,7 +25,7 @@ export interface KeepaliveOptions {
  * @throws {RangeError} for an interval that is not above zero, or less than one miss
  */
 export function keepAlive(connection: Connection, options: KeepaliveOptions): () => void {
-  const { clock, intervalMs, misses, onDead } = options;
+  const { clock, intervalMs, misses, onAnswer, onDead } = options;
   if (!(intervalMs > 0) || !(misses >= 1)) {
     throw new RangeError("keepalive needs an interval above 0 and 1 miss or more");
   }
@@ -34,7 +36,10 @@ export function keepAlive(connection: Connection, options: KeepaliveOptions): ()
   const tick = () => {
     if (unanswered >= misses) return die();
     unanswered++;
-    connection.request("keepalive@openssh.com", EMPTY, true).then(() => unanswered = 0, () => {});
+    connection.request("keepalive@openssh.com", EMPTY, true).then(() => {
+      unanswered = 0;
+      onAnswer?.();
+    }, () => {});
     cancel = clock.after(intervalMs, tick);
   };
   const die = () => {
