@@ -178,7 +178,9 @@ export function parseFlags(sources: FlagSources): AgentConfig | HelpText {
     command.parse(sources.args, { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return { help };
-    if (error instanceof Error && "code" in error) throw usage(error.message.replace(/^error: /, ""));
+    if (error instanceof Error && "code" in error) {
+      throw usage(error.message.replace(/^error: /, "").replaceAll("\n", " "));
+    }
     throw error;
   }
   return complete(command.opts<Values>(), command.args, sources.environment);

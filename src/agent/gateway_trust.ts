@@ -53,24 +53,20 @@ export class GatewayTrust {
     const where = formatGateway(gateway);
     const fingerprint = await shown.key.fingerprint();
     const { fingerprints, knownHosts } = this.#anchors;
-    if (fingerprints.includes(fingerprint)) return;
-    if (knownHosts) {
-      const { verdict } = await this.#judge(knownHosts.hosts, gateway, shown);
-      const files = knownHosts.paths.join(", ");
-      if (verdict === "known") return;
-      if (verdict === "changed" || verdict === "revoked") {
-        throw changed(where, fingerprint, `in ${files}`, verdict);
-      }
-      if (fingerprints.length === 0) {
-        throw new AgentError("unknownGateway", `${where} is not in ${files}: its host key is ${fingerprint}`);
-      }
-    }
+    const verdict = knownHosts && (await this.#judge(knownHosts.hosts, gateway, shown)).verdict;
+    const files = knownHosts?.paths.join(", ");
+    if (verdict === "revoked") throw changed(where, fingerprint, `in ${files}`, verdict);
+    if (fingerprints.includes(fingerprint) || verdict === "known") return;
+    if (verdict === "changed") throw changed(where, fingerprint, `in ${files}`, verdict);
     if (fingerprints.length > 0) {
       throw new AgentError(
         "hostKey",
         `${where} has the host key ${fingerprint}, not the one that --gateway-key names: ` +
           "somebody may be in between, or the gateway has a new key",
       );
+    }
+    if (knownHosts) {
+      throw new AgentError("unknownGateway", `${where} is not in ${files}: its host key is ${fingerprint}`);
     }
     await this.#verifyByPin(gateway, shown, fingerprint);
   }

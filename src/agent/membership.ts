@@ -40,6 +40,7 @@ export class Membership<L extends Link> {
   #current = Promise.withResolvers<L>();
   #link?: L;
   #registeredOnce = false;
+  #draining = false;
 
   constructor(options: MembershipOptions<L>) {
     this.#options = options;
@@ -75,7 +76,7 @@ export class Membership<L extends Link> {
     while (!signal.aborted) {
       const gateway = gateways[state.gateway];
       const { event, error } = await this.#hold(gateway);
-      if (signal.aborted) break;
+      if (signal.aborted || this.#draining) break;
       if (error instanceof AgentError) hopeless.push(error);
       if (hopeless.length === gateways.length && !this.#registeredOnce) throw hopeless[0];
       const step = nextDial(state, event, gateways.length, random);
@@ -95,6 +96,7 @@ export class Membership<L extends Link> {
 
   /** Lets what is open finish, then stops. Resolves when nothing is left. */
   async drain(): Promise<void> {
+    this.#draining = true;
     const link = this.#link;
     if (link) await link.retire(this.#stopping.signal);
     this.stop();
