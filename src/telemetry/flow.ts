@@ -1,7 +1,7 @@
 /**
  * Flows: one proxied connection, channel or stream each, and for each exactly one record, written when it ends.
  *
- * ```ts
+ * ```ts ignore
  * using flow = flows.start({ who, action: "connect", target: "web.localhost:22", rule: decision.rule });
  * const opened = await balancer.open(targets, { origin, signal: flow.signal }).catch((error) => {
  *   flow.end("open-failed", error);
