@@ -68,10 +68,10 @@ export async function establish<A>(
   const life = new AbortController();
   const onAbort = () => life.abort(signal!.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
-  const tooLate = new SshError("timeout", "authentication took too long", {
-    reason: DisconnectReason.byApplication,
+  const cancelGrace = clock.after(loginGraceMs, () => {
+    const { byApplication: reason } = DisconnectReason;
+    life.abort(new SshError("timeout", "authentication took too long", { reason }));
   });
-  const cancelGrace = clock.after(loginGraceMs, () => life.abort(tooLate));
   let transport: Transport | undefined;
   try {
     transport = await start(life.signal);

@@ -3,8 +3,14 @@ import type { Bytes } from "../../bytes/bytes.ts";
 import { BufferPool } from "../../bytes/pool.ts";
 import type { Opener } from "../algorithms/protection.ts";
 import { DisconnectReason, SshError } from "../error.ts";
-import { BUSY_BUFFER_SIZE, IDLE_BUFFER_SIZE, MAX_PACKET_LENGTH_BEFORE_AUTH } from "./limits.ts";
+import {
+  BUSY_BUFFER_SIZE,
+  IDLE_BUFFER_SIZE,
+  MAX_PACKET_LENGTH_BEFORE_AUTH,
+  MEDIUM_BUFFER_SIZE,
+} from "./limits.ts";
 
+const mediumBuffers = new BufferPool(MEDIUM_BUFFER_SIZE, 16);
 const busyBuffers = new BufferPool(BUSY_BUFFER_SIZE, 8);
 
 /** Small reads in a row after which a large buffer is given back. */
@@ -70,7 +76,7 @@ export class PacketReader {
     const filled = count === this.#buffer.length - this.#end;
     this.#end += count;
     this.#quietReads = count <= IDLE_BUFFER_SIZE / 2 ? this.#quietReads + 1 : 0;
-    if (filled && this.#buffer.length < BUSY_BUFFER_SIZE) this.#grow(BUSY_BUFFER_SIZE);
+    if (filled && this.#buffer.length < BUSY_BUFFER_SIZE) this.#grow(this.#buffer.length + 1);
   }
 
   /**
@@ -141,11 +147,13 @@ export class PacketReader {
   }
 
   #grow(needed: number): void {
-    this.#replace(needed <= BUSY_BUFFER_SIZE ? busyBuffers.take() : new Uint8Array(needed));
+    const pool = [mediumBuffers, busyBuffers].find((pool) => pool.size >= needed);
+    this.#replace(pool?.take() ?? new Uint8Array(needed));
   }
 
   #replace(buffer: Bytes): void {
     buffer.set(this.#buffer.subarray(this.#start, this.#end));
+    mediumBuffers.give(this.#buffer);
     busyBuffers.give(this.#buffer);
     this.#buffer = buffer;
     this.#end -= this.#start;

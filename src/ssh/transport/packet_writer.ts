@@ -2,8 +2,10 @@
 import { type Bytes, EMPTY, randomBytes } from "../../bytes/bytes.ts";
 import { BufferPool } from "../../bytes/pool.ts";
 import type { Sealer } from "../algorithms/protection.ts";
-import { IDLE_BUFFER_SIZE, SEND_HIGH_WATER } from "./limits.ts";
+import { SEND_HIGH_WATER } from "./limits.ts";
 
+/** For a few small packets: a keystroke, a key exchange. */
+const smallBuffers = new BufferPool(4 * 1024, 64);
 /** Room for the high-water mark and the packet that crosses it. */
 const busyBuffers = new BufferPool(SEND_HIGH_WATER + 64 * 1024, 8);
 
@@ -24,13 +26,15 @@ class PaddingSource {
 
 const padding = new PaddingSource();
 
+const EMPTY_VIEW = new DataView(EMPTY.buffer);
+
 export class PacketWriter {
   #sealer: Sealer;
   #sequence = 0;
-  #buffer: Bytes = new Uint8Array(IDLE_BUFFER_SIZE);
-  #view = new DataView(this.#buffer.buffer);
+  /** Borrowed while there is something to send: an idle connection holds none. */
+  #buffer: Bytes = EMPTY;
+  #view = EMPTY_VIEW;
   #length = 0;
-  #spare?: Bytes;
   /** Bytes and packets sealed since the keys were last changed. */
   sealedBytes = 0;
   sealedPackets = 0;
@@ -89,17 +93,15 @@ export class PacketWriter {
   /** Takes everything appended so far. Give the buffer back with {@link recycle} once it is sent. */
   take(): Bytes {
     const taken = this.#buffer.subarray(0, this.#length);
-    this.#use(this.#spare ?? new Uint8Array(IDLE_BUFFER_SIZE));
-    this.#spare = undefined;
+    this.#buffer = EMPTY;
+    this.#view = EMPTY_VIEW;
     this.#length = 0;
     return taken;
   }
 
+  /** @param taken what {@link take} returned; not to be touched again */
   recycle(taken: Bytes): void {
-    const buffer = new Uint8Array(taken.buffer);
-    // A quiet connection keeps small buffers only; a busy one fills its next large buffer before this one is back.
-    if (buffer.length > IDLE_BUFFER_SIZE) busyBuffers.give(buffer);
-    else this.#spare ??= buffer;
+    giveBack(new Uint8Array(taken.buffer));
   }
 
   /** Frees the sealer. The writer must not be used again. */
@@ -110,15 +112,20 @@ export class PacketWriter {
   #reserve(length: number): void {
     const needed = this.#length + length;
     if (needed <= this.#buffer.length) return;
-    const before = this.#buffer;
-    const larger = needed <= busyBuffers.size ? busyBuffers.take() : new Uint8Array(needed * 2);
-    larger.set(before.subarray(0, this.#length));
-    this.#use(larger);
-    this.recycle(before);
+    const larger = needed <= smallBuffers.size
+      ? smallBuffers.take()
+      : needed <= busyBuffers.size
+      ? busyBuffers.take()
+      : new Uint8Array(needed * 2);
+    larger.set(this.#buffer.subarray(0, this.#length));
+    giveBack(this.#buffer);
+    this.#buffer = larger;
+    this.#view = new DataView(larger.buffer);
   }
+}
 
-  #use(buffer: Bytes): void {
-    this.#buffer = buffer;
-    this.#view = new DataView(buffer.buffer);
-  }
+/** Each pool takes only its own size. */
+function giveBack(buffer: Bytes): void {
+  smallBuffers.give(buffer);
+  busyBuffers.give(buffer);
 }
