@@ -56,15 +56,17 @@ async function main(): Promise<number> {
 }
 
 async function run(agent: Agent, { command }: AgentConfig, log: EventLog): Promise<number> {
-  const child = command.length > 0 ? startChild(command) : undefined;
+  let child: ForegroundChild | undefined;
+  // Before there is a child: from its first moment on, signals are for it.
   const signalled = onSignals((name) => {
     // The child first: it has connections to finish, too.
     child?.kill(name);
     const patience = systemClock.after(DRAIN_MS, () => agent.stop());
     agent.drain().finally(patience);
   });
-  const running = agent.run();
   try {
+    if (command.length > 0) child = startChild(command);
+    const running = agent.run();
     if (!child) {
       await running;
       return exitCodes.ended.code;
