@@ -1,0 +1,51 @@
+/** The commands as they are installed and compiled: names, modules, and what Deno permits them. */
+import { libcryptoPaths } from "../src/deno/libcrypto_library.ts";
+
+export interface InstalledCommand {
+  /** What is typed: `gateway` and `agent` alone would say too little in a folder of many programs. */
+  readonly name: string;
+  /** Path from the project's root. */
+  readonly entry: string;
+  /** Flags for Deno. What is not granted is refused, not asked for. */
+  readonly permissions: readonly string[];
+}
+
+/** Encryption by the system's OpenSSL, and no other library. */
+const libcrypto = `--allow-ffi=${libcryptoPaths().join(",")}`;
+
+export const installedCommands: readonly InstalledCommand[] = [
+  {
+    name: "ssh-mesh-gateway",
+    entry: "cmd/gateway.ts",
+    // Starts nothing: it has no --allow-run.
+    permissions: [
+      "--no-prompt",
+      "--allow-net",
+      "--allow-read",
+      "--allow-write",
+      "--allow-env",
+      "--allow-sys",
+      libcrypto,
+    ],
+  },
+  {
+    name: "ssh-mesh-agent",
+    entry: "cmd/agent.ts",
+    // It runs what users ask for, on terminals made by native code: a sandbox around that would be none.
+    permissions: ["--allow-all"],
+  },
+  {
+    name: "sshm",
+    entry: "cmd/sshm.ts",
+    // It writes nothing; an SSH agent's socket counts as a file to write.
+    permissions: [
+      "--no-prompt",
+      "--allow-net",
+      "--allow-read",
+      "--allow-write",
+      "--allow-env",
+      "--allow-sys",
+      libcrypto,
+    ],
+  },
+];

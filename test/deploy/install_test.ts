@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { type Folder, temporaryFolder } from "../support/folder.ts";
+import { type KeyFile, makeKey } from "../support/keygen.ts";
+import { MeshCommand, meshEnvironment } from "../support/mesh.ts";
+import { run, start, succeed } from "../support/process.ts";
+
+const project = new URL("../../", import.meta.url).pathname;
+
+/** What compiling may take, in milliseconds, where there is a base executable: three times a hundred megabytes. */
+const COMPILE_PATIENCE = 300_000;
+
+function script(name: string, ...args: string[]): string[] {
+  return [
+    Deno.execPath(),
+    "run",
+    "-A",
+    "--config",
+    `${project}deno.json`,
+    `${project}deploy/${name}.ts`,
+    ...args,
+  ];
+}
+
+/** Environment in which `deno` is this Deno and things are installed under `folder`. */
+function environment(folder: Folder): Record<string, string> {
+  const bin = folder.at("root/bin");
+  Deno.mkdirSync(bin, { recursive: true });
+  Deno.symlinkSync(Deno.execPath(), `${bin}/deno`);
+  const path = `${bin}:${Deno.env.get("PATH")}`;
+  return { ...meshEnvironment(folder.path), DENO_INSTALL_ROOT: folder.at("root"), PATH: path };
+}
+
+Deno.test("install puts three commands under DENO_INSTALL_ROOT that work together with the permissions they get", async () => {
+  using folder = temporaryFolder();
+  const env = environment(folder);
+  const { text } = await succeed(script("install"), { env });
+  assert.equal(text, `Installed in ${folder.path}/root/bin: ssh-mesh-gateway, ssh-mesh-agent, sshm\n`);
+  const installed = (name: string) => folder.at(`root/bin/${name}`);
+  const key: KeyFile = await makeKey(folder, "user");
+  const flags = [
+    "--listen",
+    "127.0.0.1:0",
+    "--admin",
+    "127.0.0.1:0",
+    "--state",
+    folder.at("gateway"),
+    "--log",
+    "json",
+  ];
+  await using gateway = new MeshCommand(
+    start([installed("ssh-mesh-gateway"), ...flags, "--authorized-keys", key.publicPath], { env }),
+  );
+  const { listen, fingerprint } = await gateway.event("ready") as {
+    event: string;
+    listen: string;
+    fingerprint: string;
+  };
+  const at = ["--gateway", listen, "--gateway-key", fingerprint, "--identity", key.path];
+  await using agent = new MeshCommand(
+    start([
+      installed("ssh-mesh-agent"),
+      ...at,
+      "--name",
+      "web",
+      "--state",
+      folder.at("agent"),
+      "--log",
+      "json",
+    ], { env }),
+  );
+  await agent.event("ready");
+  const nodes = await succeed([installed("sshm"), ...at, "node", "ls"], { env });
+  assert.match(nodes.text, /^web\.localhost {2}22 /);
+});
+
+Deno.test("install says what is missing in PATH", async () => {
+  using folder = temporaryFolder();
+  const { text } = await succeed(script("install"), {
+    env: { ...meshEnvironment(folder.path), DENO_INSTALL_ROOT: folder.at("root"), PATH: "/usr/bin:/bin" },
+  });
+  assert.match(text, new RegExp(`^Add it to PATH: {2}export PATH="${folder.path}/root/bin:\\$PATH"$`, "m"));
+});
+
+Deno.test("compile makes executables, or says in a sentence why it cannot and checks every module", async () => {
+  using folder = temporaryFolder();
+  const env = meshEnvironment(folder.path);
+  const { code, text, stderr } = await run(script("compile", folder.at("dist")), {
+    env,
+    within: COMPILE_PATIENCE,
+  });
+  assert.equal(code, 0, stderr);
+  if (/^No executable was made: .*denort.*$/m.test(text)) {
+    assert.match(
+      text,
+      /^Every module of cmd\/gateway\.ts, cmd\/agent\.ts, cmd\/sshm\.ts is there and type-checks\.$/m,
+    );
+    return;
+  }
+  const shown = await succeed([folder.at("dist/sshm"), "policy", "schema", "--json"], { env });
+  assert.equal(JSON.parse(shown.text).title, "ssh-mesh policy");
+});
