@@ -83,8 +83,8 @@ export class Gateway {
     const { clock, net, config, writeFlow, writeAudit } = options;
     this.#options = options;
     this.#keyring = options.keyring;
-    this.#policy = new PolicyInForce(options.policy);
     this.#metrics = meshMetrics(options.metrics);
+    this.#policy = new PolicyInForce(options.policy, this.#metrics);
     this.#admission = new Admission(config.limits, clock);
     this.#startedAt = clock.now();
     const audit = new Audit({ clock, write: writeAudit });
@@ -93,7 +93,9 @@ export class Gateway {
       clock,
       write: writeFlow,
       onStart: () => metrics.flows.add(1),
-      onEnd({ action, end, up, down, duration_ms }) {
+      onEnd: ({ action, end, up, down, duration_ms, who, target, id }) => {
+        const facts = { who: who.name, action, target, end, up, down, ms: duration_ms, id };
+        this.#log.info("flow of {who} to {target}: {end}", facts);
         metrics.flows.add(-1);
         metrics.flowsEnded.add(1, { action, end });
         metrics.flowBytes.add(up, { direction: "up" });

@@ -32,6 +32,9 @@ export interface KeyringFiles {
   readonly home: string | undefined;
 }
 
+/** Permission bits. */
+const WRITABLE_BY_OTHERS = 0o022;
+
 /**
  * Owners are the lines of the configured files. Where none are configured: keys in `~/.ssh/*.pub` whose private key
  * lies beside them, unrestricted lines of `~/.ssh/authorized_keys`, and the key that was once made for want of these.
@@ -96,6 +99,7 @@ class Reading {
   async userFolder(folder: string): Promise<void> {
     // A key that comes or goes changes the folder.
     this.paths.push(folder);
+    if (!await this.#isOwnedAlone(folder)) return;
     const names = await listFolder(this.#files, folder);
     const pairs = names.filter((name) =>
       name.endsWith(".pub") && names.includes(name.slice(0, -".pub".length))
@@ -108,13 +112,13 @@ class Reading {
 
   /** A file of the user's: what is not there, or cannot be read, makes nobody an owner. */
   async optional(path: string, owns: (entry: KnownKey["entry"]) => boolean): Promise<void> {
+    this.paths.push(path);
     try {
+      if (!await this.#isOwnedAlone(path)) return;
       const text = await readTextIfThere(this.#files, path);
-      this.paths.push(path);
       if (text !== undefined) this.#add(path, text, owns);
     } catch (error) {
       if (!(error instanceof FilesError)) throw error;
-      this.paths.push(path);
       this.warnings.push(`${path} cannot be read: ${error.message}`);
     }
   }
@@ -140,6 +144,19 @@ class Reading {
       // Without it, what was revoked would count again.
       throw new StartError("files", `${path} cannot be used: ${(error as Error).message}`, { cause: error });
     }
+  }
+
+  /** As sshd's StrictModes: what others can write to would let them make themselves owners. */
+  async #isOwnedAlone(path: string): Promise<boolean> {
+    try {
+      const { mode } = await this.#files.stat(path);
+      if ((mode & WRITABLE_BY_OTHERS) === 0) return true;
+      this.warnings.push(`${path} counts for nothing: others can write to it; chmod go-w ${path}`);
+    } catch (error) {
+      if (!(error instanceof FilesError)) throw error;
+      // It is not there, or not for us to see.
+    }
+    return false;
   }
 
   async #required(path: string): Promise<string> {

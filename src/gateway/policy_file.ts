@@ -10,6 +10,7 @@ import {
 import type { Action, DecisionContext, Resource } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
 import type { Files } from "../platform/files.ts";
+import type { MeshMetrics } from "../telemetry/metrics.ts";
 import { StartError } from "./exit_codes.ts";
 import { readText } from "./text_file.ts";
 
@@ -22,9 +23,11 @@ export interface Judge {
 
 export class PolicyInForce implements Judge {
   #policy: Policy;
+  readonly #decisions: MeshMetrics["decisions"];
 
-  constructor(policy: Policy = emptyPolicy) {
+  constructor(policy: Policy, metrics: Pick<MeshMetrics, "decisions">) {
     this.#policy = policy;
+    this.#decisions = metrics.decisions;
   }
 
   replace(policy: Policy): void {
@@ -32,7 +35,9 @@ export class PolicyInForce implements Judge {
   }
 
   decide(identity: Identity, action: Action, resource: Resource, context: DecisionContext): Decision {
-    return authorize(this.#policy, identity, action, resource, context);
+    const decision = authorize(this.#policy, identity, action, resource, context);
+    this.#decisions.add(1, { action, outcome: decision.allowed ? "allowed" : "refused" });
+    return decision;
   }
 
   mayDial({ owner }: Identity): boolean {

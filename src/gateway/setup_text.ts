@@ -31,9 +31,7 @@ export async function setupText(facts: SetupFacts): Promise<string[]> {
     `Listening on ${host}:${address.port}; host key ${await hostKey.fingerprint()}`,
     ...(madeOwnerKey
       ? [`No key of an owner was found, so one was made: ${madeOwnerKey}`]
-      : [`Owners: ${owners.length} (${
-        [...new Set(owners.map(({ source }) => source.replace(/:\d+$/, "")))].join(", ")
-      })`]),
+      : [`Owners: ${ownersText(owners)}`]),
     "",
     "Trust the host key, once:",
     `  echo '${await knownHostsLine(facts)}' >> ~/.ssh/known_hosts`,
@@ -50,4 +48,10 @@ export async function setupText(facts: SetupFacts): Promise<string[]> {
 export async function knownHostsLine({ address, domain, hostKey }: SetupFacts): Promise<string> {
   const names = new Set([reachableHost(address), domain].map((name) => hostName(name, address.port)));
   return await formatKnownHost([...names].join(","), hostKey);
+}
+
+function ownersText(owners: SetupFacts["owners"]): string {
+  if (owners.length === 0) return "none; nobody may administer this gateway";
+  const files = new Set(owners.map(({ source }) => source.replace(/:\d+$/, "")));
+  return `${owners.length} (${[...files].join(", ")})`;
 }

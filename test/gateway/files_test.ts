@@ -63,6 +63,18 @@ for (
   });
 }
 
+Deno.test("what others can write to makes nobody an owner", async () => {
+  using folder = withSsh();
+  folder.write(".ssh/authorized_keys", ann.line, 0o664);
+  const { owners, warnings } = await load(folder);
+  assert.deepEqual(owners, []);
+  assert.match(warnings[0], /authorized_keys counts for nothing: others can write to it/);
+  Deno.chmodSync(folder.at(".ssh/authorized_keys"), 0o644);
+  assert.deepEqual((await load(folder)).owners, ["ann"]);
+  Deno.chmodSync(folder.at(".ssh"), 0o777);
+  assert.deepEqual((await load(folder)).owners, []);
+});
+
 Deno.test("configured files take the place of the user's, and their authorities make no owners", async () => {
   using folder = withSsh();
   folder.write(".ssh/authorized_keys", bob.line);
