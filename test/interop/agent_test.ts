@@ -1,131 +1,130 @@
-/** Our agent behind our gateway: every stock client lands in its built-in server. */
+/** Our agent: every stock client lands in its built-in server, and that stands in for sshd with what people have configured. */
 import assert from "node:assert/strict";
-import { makeKey } from "../support/keygen.ts";
-import { type MeshCommand, startAgent, startGateway } from "../support/mesh.ts";
-import { openssh, peerTest } from "../support/peers.ts";
-import { run, start, succeed } from "../support/process.ts";
+import { makeAgentScene } from "../support/agent_scene.ts";
+import { type KeyKind, makeCertificate, makeKey } from "../support/keygen.ts";
+import { MeshCommand, meshEnvironment, meshLine } from "../support/mesh.ts";
+import { openssh, opensshNewest, peerStep, peerTest } from "../support/peers.ts";
+import { start, succeed } from "../support/process.ts";
 import { makeSite, type Site } from "../support/site.ts";
-import { jumpConfig, sshLine } from "../support/stock_client.ts";
+import { sshLine } from "../support/stock_client.ts";
 import { ownUser } from "../support/stock_server.ts";
-import {
-  exchange,
-  fileHash,
-  freePort,
-  pattern,
-  patternHash,
-  sha256,
-  sinkServer,
-  writePattern,
-} from "../support/tcp.ts";
-import { waitUntil } from "../support/wait.ts";
+import { freePort } from "../support/tcp.ts";
+import { checkClient } from "./client_contract.ts";
 import { CLIENTS } from "./clients.ts";
 
-const SIZE = 5_000_000;
-const BULK = 100_000_000;
+peerTest("every stock client uses our agent's server, through our gateway", [openssh], async (t) => {
+  await using scene = await makeAgentScene();
+  for (const client of CLIENTS) await checkClient(t, client, scene.site, scene.server);
+});
 
-/** A gateway, our agent registered there as `box`, and a local port that leads to the agent's SSH server. */
-interface Scene extends AsyncDisposable {
-  readonly site: Site;
-  readonly agent: MeshCommand;
-  /** The agent's server, through the gateway, for clients that cannot jump. */
-  readonly server: { port: number; user: string; hostKey: { bare: string; fingerprint: string } };
-  /** Configuration for `ssh -F`. */
-  readonly config: string;
-}
+const KEXES = [
+  "mlkem768x25519-sha256",
+  "curve25519-sha256",
+  "curve25519-sha256@libssh.org",
+  "ecdh-sha2-nistp256",
+  "ecdh-sha2-nistp384",
+  "ecdh-sha2-nistp521",
+];
+const CIPHERS = [
+  "chacha20-poly1305@openssh.com",
+  "aes128-gcm@openssh.com",
+  "aes256-gcm@openssh.com",
+  "aes128-ctr",
+  "aes256-ctr",
+];
+const MACS = [
+  "hmac-sha2-256",
+  "hmac-sha2-512",
+  "hmac-sha2-256-etm@openssh.com",
+  "hmac-sha2-512-etm@openssh.com",
+];
 
-async function makeScene(options: readonly string[] = []): Promise<Scene> {
-  const stack = new AsyncDisposableStack();
-  try {
-    const site = stack.use(await makeSite());
-    const identity = await makeKey(site.folder, "agent");
-    const gateway = stack.use(await startGateway(site.folder, { owners: [site.key.line, identity.line] }));
-    site.expect(gateway.port, gateway.hostKey);
-    const agent = stack.use(
-      await startAgent(site.folder, { name: "box", gateway, identity, authorized: [site.key.line] }),
-    );
-    const port = freePort();
-    const client = {
-      port: gateway.port,
-      user: ownUser,
-      identity: site.key.path,
-      knownHosts: site.knownHosts,
-    };
-    stack.use(start(sshLine(openssh, client, ["-N", "-L", `127.0.0.1:${port}:box:22`])));
-    const bare = await waitUntil("the agent's host key", async () => {
-      const { text } = await run(
-        openssh.line("ssh-keyscan", "-t", "ed25519", "-p", String(port), "127.0.0.1"),
-      );
-      return text.split("\n").find((line) => line.startsWith("["))?.split(" ").slice(1, 3).join(" ");
-    });
-    const file = site.folder.write("agent-host.pub", `${bare}\n`);
-    const fingerprint = (await succeed(openssh.line("ssh-keygen", "-lf", file))).text.split(" ")[1];
-    site.expect(port, { bare });
-    Deno.writeTextFileSync(site.knownHosts, `box,box.localhost ${bare}\n`, { append: true });
-    const config = site.folder.write("config", jumpConfig({ ...client, options }));
-    const owned = stack.move();
-    return {
-      site,
-      agent,
-      server: { port, user: ownUser, hostKey: { bare, fingerprint } },
-      config,
-      [Symbol.asyncDispose]: () => owned.disposeAsync(),
-    };
-  } catch (error) {
-    await stack.disposeAsync();
-    throw error;
+/** Algorithms by the kind of key that they need. */
+const KEYS: Readonly<Record<string, KeyKind>> = {
+  "ssh-ed25519": "ed25519",
+  "ecdsa-sha2-nistp256": "ecdsa-256",
+  "ecdsa-sha2-nistp384": "ecdsa-384",
+  "ecdsa-sha2-nistp521": "ecdsa-521",
+  "rsa-sha2-256": "rsa-3072",
+  "rsa-sha2-512": "rsa-3072",
+};
+const CERTIFIED = Object.keys(KEYS).map((name) => `${name}-cert-v01@openssh.com`);
+
+/** The agent in place of sshd, with host keys and users of every kind, plain and certified. */
+async function standIn(site: Site): Promise<{ port: number } & AsyncDisposable> {
+  const authority = await makeKey(site.folder, "authority");
+  const lines: string[] = [];
+  const authorized = [site.key.line];
+  for (const kind of new Set(Object.values(KEYS))) {
+    const host = await makeKey(site.folder, `host-${kind}`, kind);
+    const certificate = await makeCertificate(authority, host, { role: "host", principals: ["127.0.0.1"] });
+    lines.push(`HostKey ${host.path}`, `HostCertificate ${certificate}`);
+    authorized.push((await makeKey(site.folder, `user-${kind}`, kind)).line);
+    const certified = await makeKey(site.folder, `certified-${kind}`, kind);
+    await makeCertificate(authority, certified, { role: "user", principals: [ownUser] });
   }
+  const port = freePort();
+  const keys = [...Object.keys(KEYS), ...CERTIFIED].join();
+  const config = site.folder.write(
+    "sshd_config",
+    [
+      `ListenAddress 127.0.0.1:${port}`,
+      ...lines,
+      `AuthorizedKeysFile ${site.folder.write("authorized", authorized.join("\n") + "\n")}`,
+      `TrustedUserCAKeys ${authority.publicPath}`,
+      `KexAlgorithms ${KEXES.join()}`,
+      `Ciphers ${CIPHERS.join()}`,
+      `MACs ${MACS.join()}`,
+      `HostKeyAlgorithms ${keys}`,
+      `PubkeyAcceptedAlgorithms ${keys}`,
+      "PermitRootLogin yes",
+      "PidFile none",
+      "StrictModes no",
+      "",
+    ].join("\n"),
+  );
+  site.folder.write("known_hosts", `@cert-authority * ${authority.bare}\n`);
+  const command = new MeshCommand(
+    start(meshLine("agent", ["--sshd-config", config, "--log", "json"]), {
+      env: meshEnvironment(site.folder.path),
+    }),
+  );
+  return Object.assign(command, { port });
 }
 
-for (const client of CLIENTS) {
-  peerTest(`${client.name} runs a command on our agent`, [client.peer, openssh], async () => {
-    await using scene = await makeScene();
-    const { line, env } = client.exec(scene.site, scene.server, "cat; echo apart >&2; exit 7");
-    const { code, stdout, stderr } = await run(line, { env, stdin: new Blob([...pattern(SIZE)]).stream() });
-    assert.equal(stderr.trim(), "apart");
-    assert.equal(sha256(stdout), patternHash(SIZE));
-    assert.equal(code, 7);
-  });
-
-  if (!client.localForward || !client.remoteForward) continue;
-  const { localForward, remoteForward } = client;
-  peerTest(`${client.name} forwards both ways through our agent`, [client.peer, openssh], async () => {
-    await using scene = await makeScene();
-    await using sink = sinkServer();
-    const bytes = new TextEncoder().encode("through the agent");
-    const [near, far] = [freePort(), freePort()];
-    const local = localForward(scene.site, scene.server, near, `127.0.0.1:${sink.port}`);
-    const remote = remoteForward(scene.site, scene.server, `127.0.0.1:${far}`, `127.0.0.1:${sink.port}`);
-    await using _local = start(local.line, { env: local.env });
-    await using _remote = start(remote.line, { env: remote.env });
-    for (const port of [near, far]) {
-      const hash = await waitUntil(`a forward on port ${port}`, async () => {
-        try {
-          return new TextDecoder().decode(await exchange(port, bytes));
-        } catch (error) {
-          if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
-        }
-      });
-      assert.equal(hash, sha256(bytes));
+for (const peer of [openssh, opensshNewest]) {
+  peerTest(`${peer.name} agrees with our agent in place of sshd on everything it is configured for`, [
+    peer,
+  ], async (t) => {
+    using site = await makeSite();
+    await using server = await standIn(site);
+    const lists: [option: string, names: readonly string[], identity?: (name: string) => string][] = [
+      ["KexAlgorithms", KEXES.filter((name) => peer.newest || !name.startsWith("mlkem"))],
+      ["Ciphers", CIPHERS],
+      ["MACs", MACS],
+      ["HostKeyAlgorithms", CERTIFIED],
+      ["PubkeyAcceptedAlgorithms", Object.keys(KEYS), (name) => `user-${KEYS[name]}`],
+      ["PubkeyAcceptedAlgorithms", CERTIFIED, (name) => `certified-${KEYS[name.replace(/-cert-.*/, "")]}`],
+    ];
+    for (const [option, names, identity] of lists) {
+      for (const name of names) {
+        await peerStep(t, `${option}=${name}`, [peer], async () => {
+          const client = {
+            port: server.port,
+            user: ownUser,
+            identity: identity ? site.folder.at(identity(name)) : site.key.path,
+            knownHosts: site.knownHosts,
+            options: [
+              `${option}=${name}`,
+              "ConnectionAttempts=20",
+              ...(option === "MACs" ? ["Ciphers=aes128-ctr"] : []),
+            ],
+          };
+          const { text, stderr } = await succeed(sshLine(peer, client, ["-T", "-vvv"], "echo in"));
+          assert.equal(text, "in\n");
+          assert.ok(stderr.includes(name), name);
+        });
+      }
     }
   });
 }
-
-peerTest(
-  "100 MB pass to and from our agent by scp, sftp and tar, with a rekey each MB",
-  [openssh],
-  async () => {
-    await using scene = await makeScene(["RekeyLimit=1M"]);
-    const { folder } = scene.site;
-    const within = 180_000;
-    const line = (program: string, ...args: string[]) => openssh.line(program, "-F", scene.config, ...args);
-    writePattern(folder.at("bulk"), BULK);
-    const hash = patternHash(BULK);
-    await succeed(line("scp", folder.at("bulk"), `box:${folder.at("up")}`), { within });
-    assert.equal(fileHash(folder.at("up")), hash);
-    const batch = folder.write("batch", `get ${folder.at("up")} ${folder.at("down")}\n`);
-    await succeed(line("sftp", "-b", batch, "box"), { within });
-    assert.equal(fileHash(folder.at("down")), hash);
-    const { stdout } = await succeed(line("ssh", "box", `tar -C ${folder.path} -cf - bulk`), { within });
-    assert.equal(sha256((await succeed(["tar", "-xOf", "-"], { stdin: stdout, within })).stdout), hash);
-  },
-);

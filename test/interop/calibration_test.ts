@@ -4,13 +4,21 @@
  */
 import assert from "node:assert/strict";
 import { makeKey } from "../support/keygen.ts";
-import { dropbear, dropbearNewest, openssh, opensshNewest, type Peer, peerTest } from "../support/peers.ts";
-import { run, start, succeed } from "../support/process.ts";
+import {
+  dropbear,
+  dropbearNewest,
+  openssh,
+  opensshNewest,
+  type Peer,
+  peerStep,
+  peerTest,
+} from "../support/peers.ts";
+import { run, succeed } from "../support/process.ts";
 import { makeSite, type Site } from "../support/site.ts";
 import { startDropbear, startSshd } from "../support/stock_server.ts";
 import { toDropbear } from "../support/keygen.ts";
-import { exchange, freePort, pattern, patternHash, sha256, sinkServer } from "../support/tcp.ts";
-import { waitUntil } from "../support/wait.ts";
+import { pattern, patternHash, sha256 } from "../support/tcp.ts";
+import { checkClient } from "./client_contract.ts";
 import { CLIENTS, type Server } from "./clients.ts";
 
 /** Starts a server and tells the site's clients whom to expect. */
@@ -34,49 +42,33 @@ function withoutAdvice(stderr: string): string {
   return stderr.replaceAll(/^\*\* .*\r?\n/gm, "").trim();
 }
 
-for (const serverPeer of [openssh, opensshNewest, dropbear, dropbearNewest]) {
-  for (const client of CLIENTS) {
-    peerTest(
-      `${client.name} runs a command on ${serverPeer.name}'s server`,
-      [client.peer, serverPeer],
-      async () => {
-        using site = await makeSite();
-        await using server = await startServer(serverPeer, site);
-        const size = 300_000;
-        const input = new Uint8Array([...pattern(size)].flatMap((chunk) => [...chunk]));
+for (const serverPeer of [opensshNewest, dropbear, dropbearNewest]) {
+  peerTest(`every stock client runs a command on ${serverPeer.name}'s server`, [serverPeer], async (t) => {
+    using site = await makeSite();
+    await using server = await startServer(serverPeer, site);
+    const size = 300_000;
+    for (const client of CLIENTS) {
+      await peerStep(t, client.name, [client.peer], async () => {
         const { line, env } = client.exec(site, server, "cat; echo apart >&2; exit 7");
-        const { code, stdout, stderr } = await run(line, { env, stdin: input });
+        const { code, stdout, stderr } = await run(line, {
+          env,
+          stdin: new Blob([...pattern(size)]).stream(),
+        });
         assert.equal(withoutAdvice(stderr), "apart");
         assert.equal(sha256(stdout), patternHash(size));
         assert.equal(code, 7);
-      },
-    );
-  }
-}
-
-for (const client of CLIENTS.filter(({ localForward }) => localForward)) {
-  peerTest(`${client.name} forwards both ways through OpenSSH's server`, [client.peer, openssh], async () => {
-    using site = await makeSite();
-    await using server = await startServer(openssh, site);
-    await using sink = sinkServer();
-    const bytes = new TextEncoder().encode("through the tunnel");
-    const [near, far] = [freePort(), freePort()];
-    const local = client.localForward!(site, server, near, `127.0.0.1:${sink.port}`);
-    const remote = client.remoteForward!(site, server, `127.0.0.1:${far}`, `127.0.0.1:${sink.port}`);
-    await using _local = start(local.line, { env: local.env });
-    await using _remote = start(remote.line, { env: remote.env });
-    for (const port of [near, far]) {
-      const hash = await waitUntil(`a forward on port ${port}`, async () => {
-        try {
-          return new TextDecoder().decode(await exchange(port, bytes));
-        } catch (error) {
-          if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
-        }
       });
-      assert.equal(hash, sha256(bytes));
     }
   });
 }
+
+peerTest("every stock client forwards through OpenSSH's server, has a terminal there and copies files", [
+  openssh,
+], async (t) => {
+  using site = await makeSite();
+  await using server = await startServer(openssh, site);
+  for (const client of CLIENTS) await checkClient(t, client, site, server);
+});
 
 peerTest("a stock client refuses a host key that it does not expect", [openssh], async () => {
   using site = await makeSite();

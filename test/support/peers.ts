@@ -118,16 +118,37 @@ export const allPeers: readonly Peer[] = [
  * Registers a test that needs `needed`. Where one is missing the test is skipped and its name says why; under `CI=true` a
  * missing peer is a failure.
  */
-export function peerTest(name: string, needed: readonly Peer[], body: () => void | Promise<void>): void {
+export function peerTest(
+  name: string,
+  needed: readonly Peer[],
+  body: (t: Deno.TestContext) => void | Promise<void>,
+): void {
+  const { missing, skip } = readiness(needed);
+  if (missing === undefined) Deno.test(name, body);
+  else if (!skip) Deno.test(name, () => failFor(missing));
+  else Deno.test({ name: `${name} [skipped: ${missing}]`, ignore: skip, fn: body });
+}
+
+/** As {@link peerTest}, for a step of a test whose scene several peers share. */
+export async function peerStep(
+  t: Deno.TestContext,
+  name: string,
+  needed: readonly Peer[],
+  body: () => void | Promise<void>,
+): Promise<void> {
+  const { missing, skip } = readiness(needed);
+  if (missing === undefined) await t.step(name, body);
+  else if (!skip) await t.step(name, () => failFor(missing));
+  else await t.step({ name: `${name} [skipped: ${missing}]`, ignore: skip, fn: body });
+}
+
+function readiness(needed: readonly Peer[]): { missing?: string; skip: boolean } {
   const absent = needed.filter((peer) => peer.missing !== undefined);
-  const why = absent.map((peer) => `${peer.name}: ${peer.missing}`).join("; ");
-  if (absent.length === 0) {
-    Deno.test(name, body);
-  } else if (Deno.env.get("CI") === "true") {
-    Deno.test(name, () => {
-      throw new Error(`a peer is missing, and CI skips nothing: ${why}`);
-    });
-  } else {
-    Deno.test({ name: `${name} [skipped: ${why}]`, ignore: absent.length > 0, fn: body });
-  }
+  const skip = Deno.env.get("CI") !== "true";
+  if (absent.length === 0) return { skip };
+  return { missing: absent.map((peer) => `${peer.name}: ${peer.missing}`).join("; "), skip };
+}
+
+function failFor(missing: string): never {
+  throw new Error(`a peer is missing, and CI skips nothing: ${missing}`);
 }

@@ -100,7 +100,7 @@ export function dbclientLine(
   command?: string,
 ): string[] {
   const key = identity ? ["-i", identity] : [];
-  const args = ["-T", ...key, "-p", String(port), ...rest, `${user}@127.0.0.1`];
+  const args = [...key, "-p", String(port), ...rest, `${user}@127.0.0.1`];
   return peer.line("dbclient", ...args, ...(command === undefined ? [] : [command]));
 }
 

@@ -1,5 +1,6 @@
 /** Small TCP servers to forward to, and ports nobody uses. */
 import { createHash } from "node:crypto";
+import { PATIENCE, waitUntil } from "./wait.ts";
 
 /** A server on 127.0.0.1 that a test started. */
 export interface TestServer extends AsyncDisposable {
@@ -177,4 +178,20 @@ export async function exchange(port: number, bytes: Uint8Array): Promise<Uint8Ar
   await writeAll(connection, bytes);
   await connection.closeWrite();
   return new Uint8Array(await new Response(connection.readable).arrayBuffer());
+}
+
+/**
+ * As {@link exchange}, with a port behind which a forward to a server that answers is about to come up: some clients refuse
+ * connections for a moment after they have asked for them.
+ */
+export async function exchangeSoon(port: number, bytes: Uint8Array, within = PATIENCE): Promise<Uint8Array> {
+  await waitUntil(`an answer on port ${port}`, async () => {
+    try {
+      return (await exchange(port, new Uint8Array())).length > 0;
+    } catch (error) {
+      const { ConnectionRefused, ConnectionReset } = Deno.errors;
+      if (!(error instanceof ConnectionRefused || error instanceof ConnectionReset)) throw error;
+    }
+  }, within);
+  return await exchange(port, bytes);
 }
