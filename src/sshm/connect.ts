@@ -125,10 +125,11 @@ async function joinStdio(
   if (ending.aborted) return;
   const lost = await Promise.race([connection.closed, Promise.resolve(undefined)]);
   if (lost) throw lost;
-  if (reason === "fault" && !over.signal.aborted) {
-    if (fault!.side === "b") throw fault!.error;
-    throw new SshmError("failed", "nobody reads the output any more", { cause: fault!.error });
-  }
+  if (reason !== "fault" || over.signal.aborted) return;
+  const { side, operation, error: cause } = fault!;
+  if (side === "b") throw cause;
+  const what = operation === "read" ? "the input cannot be read" : "nobody reads the output any more";
+  throw new SshmError("failed", what, { cause });
 }
 
 /** A connection that tells when its outgoing direction was ended. */

@@ -142,6 +142,6 @@ async function unlock({ askSecret }: SshmHost, { path, text }: TextFile): Promis
   }
   throw new SshmError(
     "files",
-    `${path} has a passphrase and nobody gave it: ssh-add hands the key to an SSH agent`,
+    `${path} has a passphrase, and nobody gave the right one: ssh-add hands the key to an SSH agent`,
   );
 }
