@@ -2,7 +2,6 @@
 import { AgentError } from "../agent/exit_codes.ts";
 import { formatGateway, type GatewayAddress } from "../agent/gateway_address.ts";
 import { GatewayTrust } from "../agent/gateway_trust.ts";
-import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "../agent/keepalive.ts";
 import { expandHome, openTextIfThere, requireText, type TextFile } from "../agent/text_file.ts";
 import { printableLines } from "../bytes/printable.ts";
 import { type KnownHosts, parseKnownHosts } from "../keys/known_hosts.ts";
@@ -11,6 +10,7 @@ import { StateError, type StateFolder } from "../platform/state.ts";
 import { hostKeyAlgorithms } from "../ssh/algorithms/key_algorithms.ts";
 import { type AlgorithmLists, defaultClientAlgorithms } from "../ssh/algorithms/lists.ts";
 import { type ClientConnection, connectSsh } from "../ssh/client.ts";
+import { keepAlive } from "../ssh/connection/keepalive.ts";
 import { SshError } from "../ssh/error.ts";
 import { loadCredentials } from "./credentials.ts";
 import { SshmError } from "./exit_codes.ts";
@@ -20,6 +20,9 @@ import { note } from "./output.ts";
 
 /** Until TCP connects, in milliseconds. */
 const DIAL_TIMEOUT_MS = 10_000;
+
+/** A gateway that falls silent is found within half a minute. */
+const KEEPALIVE = { intervalMs: 10_000, misses: 2 };
 
 /** Where known hosts lie unless a flag says so. */
 const USUAL_KNOWN_HOSTS = ["~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"];
@@ -69,7 +72,7 @@ export async function openGateway(host: SshmHost, flags: GlobalFlags): Promise<C
         onBanner: (text) => void note(host, printableLines(text.trimEnd())),
       },
     });
-    keepConnectionAlive(connection, host.clock, GATEWAY_KEEPALIVE);
+    keepAlive(connection, { clock: host.clock, ...KEEPALIVE });
     return connection;
   } catch (error) {
     if (disbelief) throw disbelief;
