@@ -54,9 +54,15 @@ export class JudgedFlows {
       const cut = () => flow.cut("aborted", "the client has closed the channel");
       if (!over) cancel = this.#clock.after(CLOSED_CLIENT_LINGER, cut);
     });
-    flow.endWith(await relay(client, target, { signal: flow.signal, onBytes: flow.onBytes }));
+    const result = await relay(client, target, { signal: flow.signal, onBytes: flow.onBytes });
     over = true;
     cancel();
+    // A client that closes while the target still says goodbye, as `ssh -J` does, has not broken anything.
+    if (result.fault?.side === "a" && result.fault.operation !== "read") {
+      flow.end("aborted", "the client closed before all had reached it");
+    } else {
+      flow.endWith(result);
+    }
   }
 
   /** Cuts what is no longer permitted; how many that were. */

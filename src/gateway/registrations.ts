@@ -1,18 +1,17 @@
 /** What one client has asked the gateway to forward to it (`tcpip-forward`): names it serves, ports it opened. */
 import type { Decision, Resource } from "../identity/policy/mod.ts";
-import type { NetConnection, NetListener } from "../platform/net.ts";
 import { formatAddress } from "../platform/net.ts";
 import { permitsListen } from "../keys/restrictions.ts";
 import { classifyForward, type ListenerPort, type NodePort } from "../routing/forward_request.ts";
 import { shortName } from "../routing/names.ts";
 import { type Endpoint, type Holder, type Lease, RegistryError } from "../routing/registry.ts";
-import { discard, type OpenRequest, TargetError } from "../routing/target.ts";
-import { ChannelOpenError } from "../ssh/error.ts";
+import type { OpenRequest } from "../routing/target.ts";
 import type { GrantedListener } from "../ssh/forward/incoming.ts";
-import { encodeTcpChannel, type HostPort } from "../ssh/forward/messages.ts";
+import type { HostPort } from "../ssh/forward/messages.ts";
 import type { Channel } from "../ssh/connection/types.ts";
-import { anonymous } from "../identity/principal.ts";
 import type { Client } from "./client.ts";
+import { openForwarded } from "./forwarded.ts";
+import { serveOpenedPort } from "./opened_port.ts";
 import type { Export } from "./mesh/messages.ts";
 import { openThroughGateway } from "./mesh/departures.ts";
 import { pathFault } from "./mesh/path.ts";
@@ -157,16 +156,12 @@ export class Registrations implements Holder {
     return this.#client.probe();
   }
 
-  async open({ asked }: Endpoint, request: OpenRequest): Promise<Channel> {
+  open({ asked }: Endpoint, request: OpenRequest): Promise<Channel> {
+    const { connection, gateway } = this.#client;
     const target = { host: asked.address, port: asked.port };
-    if (this.#client.gateway === undefined) {
-      return await this.#forwarded(target, request.origin, request.signal);
-    }
-    try {
-      return await openThroughGateway(this.#client.connection, target, request, this.#parts.mesh);
-    } catch (error) {
-      throw request.signal?.aborted ? request.signal.reason : notOpened(error);
-    }
+    return gateway === undefined
+      ? openForwarded(connection, target, request)
+      : openThroughGateway(connection, target, request, this.#parts.mesh);
   }
 
   evicted(lease: Lease, why: string): void {
@@ -277,85 +272,24 @@ export class Registrations implements Holder {
   }
 
   async #openPort(asked: HostPort, { hostname, port }: ListenerPort): Promise<GrantedListener> {
+    const client = this.#client;
     const { net, audit } = this.#parts;
     const resource: Resource = { kind: "listener", port };
     const decision = this.#decide("listen", resource);
     const listener = await net.listen({ transport: "tcp", hostname, port }).catch((error) => {
       throw new Refused(`port ${port} cannot be opened here: ${error.message}`, "listen");
     });
-    const what = formatAddress(listener.address);
-    const grant: Grant = {
-      asked,
-      action: "listen",
-      resource,
-      what,
-      end: () => Promise.resolve(listener.close()),
-    };
-    if (this.#client.ended.aborted) {
+    if (client.ended.aborted) {
       listener.close();
-      throw this.#client.ended.reason;
+      throw client.ended.reason;
     }
+    const what = formatAddress(listener.address);
+    const end = () => Promise.resolve(listener.close());
+    const grant: Grant = { asked, action: "listen", resource, what, end };
     this.#grants.add(grant);
-    audit.record("listener.opened", { address: what, rule: decision.rule }, this.#client.auditContext);
-    this.#accept(listener, asked, decision, resource);
+    audit.record("listener.opened", { address: what, rule: decision.rule }, client.auditContext);
+    serveOpenedPort({ listener, asked, client, resource, decision }, this.#parts);
     return { port, close: () => this.#end(grant) };
-  }
-
-  async #accept(
-    listener: NetListener,
-    asked: HostPort,
-    decision: Decision,
-    resource: Resource,
-  ): Promise<void> {
-    for await (const connection of listener) this.#arrived(connection, listener, asked, decision, resource);
-  }
-
-  /** Somebody has connected to a port that the client opened. */
-  async #arrived(
-    connection: NetConnection,
-    listener: NetListener,
-    asked: HostPort,
-    { rule, maxSession }: Decision,
-    resource: Resource,
-  ): Promise<void> {
-    const client = this.#client;
-    const { remote } = connection;
-    const origin = remote.transport === "tcp" ? remote : { hostname: "127.0.0.1", port: 0 };
-    const flow = this.#parts.flows.begin({
-      // Nobody is asked for a credential there: the port is the client's.
-      who: anonymous,
-      target: formatAddress(listener.address),
-      rule,
-      maxSession,
-      remote: formatAddress(remote),
-      connection: client.name,
-    }, { requester: client, action: "listen", resource });
-    try {
-      const channel = await this.#forwarded(asked, origin, flow.signal);
-      flow.via = client.description;
-      await this.#parts.flows.carry(flow, connection, channel);
-    } catch (error) {
-      flow.end("open-failed", error);
-      discard(connection);
-    }
-  }
-
-  async #forwarded(
-    target: HostPort,
-    origin: OpenRequest["origin"],
-    signal: AbortSignal | undefined,
-  ): Promise<Channel> {
-    const originator = { host: origin.hostname, port: origin.port };
-    try {
-      const data = encodeTcpChannel({ target, originator });
-      return await this.#client.connection.open("forwarded-tcpip", data, { signal });
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      const why = error instanceof ChannelOpenError
-        ? `the node refused: ${error.message}`
-        : "the node has gone";
-      throw new TargetError("failed", why, { cause: error });
-    }
   }
 
   /** @throws {Refused} */
@@ -382,9 +316,4 @@ export class Registrations implements Holder {
       audit.record("listener.closed", { address: what }, this.#client.auditContext);
     }
   }
-}
-
-function notOpened(error: unknown): TargetError {
-  const why = error instanceof ChannelOpenError ? `the node refused: ${error.message}` : "the node has gone";
-  return new TargetError("failed", why, { cause: error });
 }

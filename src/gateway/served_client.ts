@@ -3,12 +3,10 @@ import { MalformedError } from "../bytes/reader.ts";
 import { parseDialRange } from "../identity/ranges.ts";
 import type { Signer } from "../keys/types.ts";
 import type { OpenRequest } from "../routing/target.ts";
-import { TargetError } from "../routing/target.ts";
 import { announceHostKeys } from "../ssh/connection/host_key_rotation.ts";
 import { keepAlive } from "../ssh/connection/keepalive.ts";
 import { Router } from "../ssh/connection/router.ts";
 import type { Channel } from "../ssh/connection/types.ts";
-import { ChannelOpenError } from "../ssh/error.ts";
 import { serveForwarding } from "../ssh/forward/incoming.ts";
 import { openTcp } from "../ssh/forward/outgoing.ts";
 import { serveSession } from "../ssh/session/server.ts";
@@ -17,6 +15,7 @@ import type { GatewayView } from "./commands/command.ts";
 import { commandSession } from "./commands/mod.ts";
 import type { Dialer } from "./dialers.ts";
 import { serveDirect } from "./direct.ts";
+import { orTargetError } from "./forwarded.ts";
 import { KEEPALIVE } from "./keepalive.ts";
 import { decodeAllowDial, decodeInstance, MeshRequest } from "./mesh_requests.ts";
 import { decodeExport, decodeGateway, decodeUnexport, GatewayMessage } from "./mesh/messages.ts";
@@ -78,20 +77,13 @@ export class ServedClient implements Dialer {
     return this.registrations.names;
   }
 
-  async dial(
+  dial(
     { hostname, port }: { readonly hostname: string; readonly port: number },
     { origin, signal }: OpenRequest,
   ): Promise<Channel> {
     const originator = { host: origin.hostname, port: origin.port };
-    try {
-      return await openTcp(this.client.connection, { host: hostname, port }, { originator, signal });
-    } catch (error) {
-      if (signal?.aborted) throw signal.reason;
-      const why = error instanceof ChannelOpenError
-        ? `the node refused: ${error.message}`
-        : "the node has gone";
-      throw new TargetError("failed", why, { cause: error });
-    }
+    const opening = openTcp(this.client.connection, { host: hostname, port }, { originator, signal });
+    return orTargetError(opening, signal);
   }
 
   // -- requests of our agents ------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import type { HostPort } from "../../ssh/forward/messages.ts";
 import type { ServerConnection } from "../../ssh/server.ts";
 import { anonymous } from "../../identity/principal.ts";
 import type { OpenRequest } from "../../routing/target.ts";
+import { orTargetError } from "../forwarded.ts";
 import { isTravelRequest } from "../requester.ts";
 import { writeAssertion } from "./assertion.ts";
 import { encodeMeshChannel, GatewayMessage, signedPart } from "./messages.ts";
@@ -11,7 +12,7 @@ import type { MeshSelf } from "./self.ts";
 
 /**
  * Opens `target` at the gateway at the other end, and tells it for whom.
- * @throws {ChannelOpenError} when it refuses
+ * @throws {TargetError} or the signal's reason
  */
 export async function openThroughGateway(
   connection: ServerConnection<unknown>,
@@ -27,5 +28,6 @@ export async function openThroughGateway(
   const signature = await self.sign(hostKey, signedPart(connection.sessionId, { target, path, assertion }));
   const originator = { host: request.origin.hostname, port: request.origin.port };
   const data = encodeMeshChannel({ target, originator, path, assertion, signature });
-  return await connection.open(GatewayMessage.channel, data, { signal: request.signal });
+  const { signal } = request;
+  return await orTargetError(connection.open(GatewayMessage.channel, data, { signal }), signal);
 }
