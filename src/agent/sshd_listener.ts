@@ -43,14 +43,14 @@ export class SshdListener {
       }
     }
     if (listeners.length === 0) throw new AgentError("address", failure!.message, { cause: failure });
-    const listener = new SshdListener(listeners, server, config, host);
-    host.log({ event: "ready", listen: listeners.map(({ address }) => formatAddress(address)) });
-    return listener;
+    return new SshdListener(listeners, server, config, host);
   }
 
   /** Accepts until {@link close} or {@link drain}. @param pid written to PidFile */
   async run(pid: number): Promise<void> {
     await this.#writePid(pid);
+    const listen = this.#listeners.map(({ address }) => formatAddress(address));
+    this.#host.log({ event: "ready", listen });
     await Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
     await Promise.all(this.#open);
     if (this.#config.pidFile !== null) await this.#host.files.unlink(this.#config.pidFile).catch(() => {});
