@@ -2,18 +2,15 @@
 import assert from "node:assert/strict";
 import { makeKey } from "../support/keygen.ts";
 import { type GatewayUnderTest, startGateway } from "../support/mesh.ts";
-import { openssh, opensshNewest, type Peer, peerStep, peerTest } from "../support/peers.ts";
-import { run, type Running, start, succeed } from "../support/process.ts";
+import { openssh, type Peer, peerStep, peerTest } from "../support/peers.ts";
+import { run, type Running, start } from "../support/process.ts";
 import { silentRelay } from "../support/silent_relay.ts";
 import { makeSite, type Site } from "../support/site.ts";
 import { jumpConfig } from "../support/stock_client.ts";
 import { startSshd, type StockServer } from "../support/stock_server.ts";
-import { fileHash, freePort, patternHash, sha256, writePattern } from "../support/tcp.ts";
+import { freePort } from "../support/tcp.ts";
 import { waitUntil } from "../support/wait.ts";
 import { CLIENTS, type StockClient } from "./clients.ts";
-
-/** Bytes of the bulk transfers. */
-const BULK = 100_000_000;
 
 /** A gateway, an owner, and a stock sshd that nobody can dial but the test's own agents. */
 interface Scene extends AsyncDisposable {
