@@ -8,7 +8,7 @@ import { AgentError, exitCodes, type ExitReason } from "../src/agent/exit_codes.
 import { parseFlags } from "../src/agent/flags.ts";
 import type { SshdPolicy } from "../src/agent/sshd_policy.ts";
 import { builtinPrograms } from "../src/agent/sftp_program.ts";
-import { accountSource } from "../src/deno/account.ts";
+import { accountSource, findAccount } from "../src/deno/account.ts";
 import { fileConfigSource } from "../src/deno/config_source.ts";
 import { chooseCrypto } from "../src/deno/crypto.ts";
 import { isExecutable } from "../src/deno/executable.ts";
@@ -148,6 +148,7 @@ async function systemHost(log: EventLog): Promise<AgentHost> {
     sessions: { net: denoNet, processes: denoProcesses, isExecutable, makePrivateFolder },
     builtins: builtinPrograms(systemFiles, systemAccounts),
     account: await accountSource.own(),
+    findAccount,
     inherited: inheritedEnvironment(),
     ownAddresses,
     log,

@@ -45,6 +45,8 @@ export interface AgentHost {
   readonly builtins: BuiltinPrograms;
   /** The account that the agent runs as. */
   readonly account: Account;
+  /** Looks up another account by its name. */
+  findAccount(name: string): Promise<Account | undefined>;
   /** What sessions inherit of the environment. */
   readonly inherited: Readonly<Record<string, string>>;
   /** This machine's addresses beside loopback. */
@@ -245,7 +247,7 @@ export async function defaultPolicy(
   state: StateFolder,
   gatewayCas: () => LinkUserCas,
 ): Promise<ServerPolicy> {
-  const { files, log, clock, account } = host;
+  const { files, log, clock, account, sessions } = host;
   const { login, allowDial } = config;
   const first = await readLoginFiles(login, files, log);
   const nobody = first.keys.length === 0 && login.userCas.length === 0;
@@ -261,6 +263,8 @@ export async function defaultPolicy(
   const again = async (): Promise<LoginFiles> => await readLoginFiles(login, files, () => {});
   return ownPolicy({
     account,
+    findAccount: (name) => host.findAccount(name),
+    sessions,
     clock,
     hostKeys: [await ownHostKey(state)],
     files: again,

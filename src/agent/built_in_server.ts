@@ -18,6 +18,7 @@ import { type BuiltinPrograms, sessionHandlers, type SessionHost, type SessionPo
 import { type ForwardHost, forwardPolicy, type ForwardRights } from "./forwarding.ts";
 import { type KeepaliveTimes, keepConnectionAlive } from "./keepalive.ts";
 import type { Account } from "./login.ts";
+import { processesAs } from "./other_account.ts";
 
 /** Where a connection came from. */
 export interface Peer {
@@ -39,6 +40,8 @@ export interface Login {
   readonly maxSessions: number;
   /** Asks the client whether it is there; undefined: never. */
   readonly alive?: KeepaliveTimes;
+  /** Whether `account` is not the agent's own: programs then run as that one, and none is built in. */
+  readonly other?: boolean;
 }
 
 /** What a server does about one connection. */
@@ -126,12 +129,13 @@ export class BuiltInServer {
 
   #serveChannels(connection: ServerConnection<Login>, peer: Peer, hostKeys: readonly Signer[]): void {
     const { clock, sessions, builtins, inherited, forwards, log } = this.#options;
-    const { account, session, forwarding, maxSessions, alive } = connection.authenticated.identity;
+    const { account, session, forwarding, maxSessions, alive, other } = connection.authenticated.identity;
     const router = new Router(connection);
     const onError = (error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
       log({ event: "warning", message: `session of ${account.name} from ${peer.address}: ${reason}` });
     };
+    const host = other ? { ...sessions, processes: processesAs(sessions.processes, account) } : sessions;
     let open = 0;
     let noMore = false;
     router.onChannel("session", async (incoming) => {
@@ -140,10 +144,10 @@ export class BuiltInServer {
       }
       open++;
       const handlers = sessionHandlers({
-        host: sessions,
+        host,
         account,
         policy: session,
-        builtins,
+        builtins: other ? {} : builtins,
         connection,
         endpoints: endpointsOf(peer),
         inherited,

@@ -92,6 +92,8 @@ export class GatewayLink {
   readonly drained: Promise<void>;
   readonly #connection: ClientConnection;
   readonly #clock: Clock;
+  /** The gateway gave no sign of life: why this side has closed. */
+  #silence?: Error;
 
   private constructor(
     gateway: GatewayAddress,
@@ -103,7 +105,8 @@ export class GatewayLink {
     this.gateway = gateway;
     this.#connection = connection;
     this.#clock = clock;
-    this.closed = connection.closed;
+    this.closed = connection.closed.then((error) => this.#silence ?? error);
+    keepConnectionAlive(connection, clock, GATEWAY_KEEPALIVE, (silence) => this.#silence = silence);
     this.drained = drained;
     this.registrations = found.registrations;
     this.userCas = found.userCas;
@@ -126,7 +129,6 @@ export class GatewayLink {
     try {
       const found = await register(connection, refusals, gateway, context);
       refusals.registered();
-      keepConnectionAlive(connection.ssh, clock, GATEWAY_KEEPALIVE);
       return new GatewayLink(gateway, connection.ssh, clock, drained.promise, found);
     } catch (error) {
       connection.close();

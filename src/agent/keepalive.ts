@@ -8,7 +8,15 @@ export type KeepaliveTimes = Pick<KeepaliveOptions, "intervalMs" | "misses">;
 /** A gateway that falls silent is found within 24 s, and never because of one lost packet. */
 export const GATEWAY_KEEPALIVE: KeepaliveTimes = { intervalMs: 8_000, misses: 2 };
 
-/** Ends `connection` when the peer falls silent. Stops by itself with the connection. */
-export function keepConnectionAlive(connection: Connection, clock: Clock, times: KeepaliveTimes): void {
-  keepAlive(connection, { clock, ...times });
+/**
+ * Ends `connection` when the peer falls silent. Stops by itself with the connection.
+ * @param onDead hears of it first
+ */
+export function keepConnectionAlive(
+  connection: Connection,
+  clock: Clock,
+  times: KeepaliveTimes,
+  onDead?: KeepaliveOptions["onDead"],
+): void {
+  keepAlive(connection, { clock, ...times, onDead });
 }

@@ -5,12 +5,13 @@ import type { Clock } from "../platform/clock.ts";
 import type { PublicKeyRequest, Verdict } from "../ssh/auth/server/types.ts";
 import type { DialRange } from "../identity/ranges.ts";
 import type { Login, Peer, ServerPolicy } from "./built_in_server.ts";
-import { defaultSessionPolicy, type SessionPolicy } from "./exec.ts";
+import { defaultSessionPolicy, type SessionHost, type SessionPolicy } from "./exec.ts";
 import type { ForwardRights } from "./forwarding.ts";
 import type { KeepaliveTimes } from "./keepalive.ts";
 import { type Account, accountFor, LoginError } from "./login.ts";
 import type { LoginFiles } from "./login_files.ts";
 import { judgeLogin, type LoginRules } from "./login_rules.ts";
+import { forwardRightsAs, sessionPolicyAs } from "./other_account.ts";
 import type { PrincipalGrant } from "./principals.ts";
 
 /** From the first byte to the end of authentication, in milliseconds: through a gateway, nobody types. */
@@ -23,7 +24,11 @@ const MAX_SESSIONS = 64;
 const CLIENT_KEEPALIVE: KeepaliveTimes = { intervalMs: 60_000, misses: 2 };
 
 export interface OwnPolicyOptions {
+  /** The one that the agent runs as. */
   readonly account: Account;
+  /** Looks up another one. */
+  findAccount(name: string): Promise<Account | undefined>;
+  readonly sessions: SessionHost;
   readonly clock: Clock;
   readonly hostKeys: readonly Signer[];
   /** Asked for each connection. */
@@ -58,34 +63,58 @@ async function decide(
   request: PublicKeyRequest,
   rules: LoginRules,
   peer: Peer,
-  { account: own, clock, allowDial }: OwnPolicyOptions,
+  options: OwnPolicyOptions,
 ): Promise<Verdict<Login>> {
+  const { account: own, clock, allowDial, sessions } = options;
   const context = { now: clock.now(), address: peer.address, ownUser: own.name };
-  let account: Account;
-  try {
-    account = accountFor(request.user, own);
-  } catch (error) {
-    if (!(error instanceof LoginError)) throw error;
+  const account = await accountOf(request.user, options);
+  if (!account) {
     // The right name is for those who could use it: strangers don't learn who lives here.
     const judged = await judgeLogin(rules, request, own.name, context);
     if ("refused" in judged) return { result: "refused", reason: judged.refused };
-    return { result: "refused", reason: `login as another user than ${own.name}`, message: error.message };
+    const reason = `login as another user than ${own.name}`;
+    return { result: "refused", reason, message: rightName(request.user, own) };
   }
   const judged = await judgeLogin(rules, request, account.name, context);
   if ("refused" in judged) return { result: "refused", reason: judged.refused };
   const { restrictions, credential } = judged;
+  const other = account !== own;
+  const session = sessionPolicy(restrictions);
+  const forwarding = forwardRights(restrictions, allowDial);
   return {
     result: "accepted",
     fido: { touch: !restrictions.noTouchRequired, verification: restrictions.verifyRequired },
     identity: {
       account,
       credential,
-      session: sessionPolicy(restrictions),
-      forwarding: forwardRights(restrictions, allowDial),
+      session: other ? await sessionPolicyAs(session, sessions) : session,
+      forwarding: other ? forwardRightsAs(forwarding) : forwarding,
       maxSessions: MAX_SESSIONS,
       alive: CLIENT_KEEPALIVE,
+      other,
     },
   };
+}
+
+/** The agent's own account, or one that `USER=PRINCIPAL` opens and that root can become. */
+async function accountOf(
+  user: string,
+  { account: own, principals, findAccount }: OwnPolicyOptions,
+): Promise<Account | undefined> {
+  if (user === own.name) return own;
+  const mapped = own.uid === 0 && principals.some((grant) => grant.user === user);
+  return mapped ? await findAccount(user) : undefined;
+}
+
+/** The sentence that says the right name. */
+function rightName(user: string, own: Account): string {
+  try {
+    accountFor(user, own);
+  } catch (error) {
+    if (error instanceof LoginError) return error.message;
+    throw error;
+  }
+  return "";
 }
 
 /** What a line or a certificate leaves of the default. */

@@ -16,6 +16,13 @@ export const accountSource: AccountSource = {
   },
 };
 
+/** The account called `name`, if there is one. */
+export async function findAccount(name: string): Promise<Account | undefined> {
+  const named = (passwd: string) => parsePasswd(passwd).find((entry) => entry.name === name);
+  const entry = named(await readText("/etc/passwd")) ?? named(await getent("passwd", name));
+  return entry && { ...entry, groups: groupsOf(entry, await readText("/etc/group")) };
+}
+
 function find(passwd: string, uid: number): PasswdEntry | undefined {
   const entries = parsePasswd(passwd).filter((entry) => entry.uid === uid);
   // Of several names for one number the environment knows which.
