@@ -64,10 +64,11 @@ export async function establish<A>(
   authenticate: (transport: Transport, signal: AbortSignal) => Promise<A>,
 ): Promise<SshConnection<A>> {
   const { clock = systemClock, signal, loginGraceMs = LOGIN_GRACE_MS, prepare } = options;
-  signal?.throwIfAborted();
   const life = new AbortController();
   const onAbort = () => life.abort(signal!.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
+  // Not thrown here: the duplex is the connection's already, and has to be closed.
+  if (signal?.aborted) onAbort();
   const cancelGrace = clock.after(loginGraceMs, () => {
     const { byApplication: reason } = DisconnectReason;
     life.abort(new SshError("timeout", "authentication took too long", { reason }));

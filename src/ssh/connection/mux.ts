@@ -309,12 +309,13 @@ export class MuxConnection implements Connection {
   #measuredRoundTrip(): number | undefined {
     const now = this.#clock.monotonic();
     if (now - this.#roundTripAt > ROUND_TRIP_AGE_MS) {
-      this.#roundTripAt = now;
+      // One measurement at a time: until it is answered, none is due.
+      this.#roundTripAt = Infinity;
       // Every implementation answers an unknown global request, with a refusal (RFC 4254 §4).
-      this.request("keepalive@openssh.com", EMPTY, true).then(
-        () => this.#roundTrip = this.#clock.monotonic() - now,
-        () => {},
-      );
+      this.request("keepalive@openssh.com", EMPTY, true).then(() => {
+        this.#roundTripAt = this.#clock.monotonic();
+        this.#roundTrip = this.#roundTripAt - now;
+      }, () => {});
     }
     return this.#roundTrip;
   }

@@ -9,8 +9,8 @@ export const MAX_PACKET_LENGTH_BEFORE_AUTH = 64 * 1024;
 /** Receive buffer of a connection that says little: what every idle one holds. */
 export const IDLE_BUFFER_SIZE = 2 * 1024;
 
-/** Receive buffer of one that has just said more than that. */
-export const MEDIUM_BUFFER_SIZE = 32 * 1024;
+/** Receive buffer of one that has just said more than that, and the largest before authentication: one packet. */
+export const MEDIUM_BUFFER_SIZE = MAX_PACKET_LENGTH_BEFORE_AUTH + 4 * 1024;
 
 /** Receive buffer of a busy connection: several packets in one system call. Holds one packet of any size. */
 export const BUSY_BUFFER_SIZE = 512 * 1024;

@@ -76,7 +76,9 @@ export class PacketReader {
     const filled = count === this.#buffer.length - this.#end;
     this.#end += count;
     this.#quietReads = count <= IDLE_BUFFER_SIZE / 2 ? this.#quietReads + 1 : 0;
-    if (filled && this.#buffer.length < BUSY_BUFFER_SIZE) this.#grow(this.#buffer.length + 1);
+    // A stranger gets no more than its packets need.
+    const most = this.maxPacketLength > MAX_PACKET_LENGTH_BEFORE_AUTH ? BUSY_BUFFER_SIZE : MEDIUM_BUFFER_SIZE;
+    if (filled && this.#buffer.length < most) this.#grow(this.#buffer.length + 1);
   }
 
   /**
