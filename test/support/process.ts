@@ -191,7 +191,13 @@ export class Running implements AsyncDisposable {
   }
 
   signal(name: Deno.Signal): void {
-    if (!this.#exited) this.#child.kill(name);
+    if (this.#exited) return;
+    try {
+      this.#child.kill(name);
+    } catch (error) {
+      // It has ended, and its status is on the way.
+      if (!(error instanceof TypeError)) throw error;
+    }
   }
 
   /** Ends it by `signal`, by SIGKILL when that takes longer than `grace` milliseconds, and waits for its output. */
