@@ -22,7 +22,7 @@ import { forwardPolicy } from "./forwarding.ts";
 import { formatGateway } from "./gateway_address.ts";
 import { GatewayLink, type LinkContext } from "./gateway_link.ts";
 import { GatewayTrust, type TrustAnchors } from "./gateway_trust.ts";
-import { loadIdentity } from "./identity.ts";
+import { loadIdentities } from "./identity.ts";
 import type { LocalForward } from "./local_forward.ts";
 import type { Account } from "./login.ts";
 import { type LoginFiles, readLoginFiles } from "./login_files.ts";
@@ -105,7 +105,7 @@ export class Agent {
       host.log,
     );
     // The first dial reads it again; here it is only to be sure that there is one.
-    await loadIdentity(identitySources(config, host, state));
+    await loadIdentities(identitySources(config, host, state));
     const serverPolicy: ServerPolicy = policy ??
       await defaultPolicy(config, host, state, () => agent.#membership.link?.userCas ?? []);
     const agent: Agent = new Agent(config, host, state, trust, serverPolicy);
@@ -144,7 +144,9 @@ export class Agent {
       crypto,
       trust,
       log,
-      identity: () => loadIdentity(identitySources(this.#config, this.#host, state)),
+      // What is wrong with a key that is not used was said at the start.
+      identities: () =>
+        loadIdentities({ ...identitySources(this.#config, this.#host, state), log: () => {} }),
       user: account.name,
       instance: encodeHex(randomBytes(16)),
       name,

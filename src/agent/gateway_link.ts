@@ -1,7 +1,7 @@
 /** One connection to one gateway: authenticated, registered, served until it ends. */
 import { EMPTY, equal } from "../bytes/bytes.ts";
 import { decodePublicKey } from "../keys/public_key.ts";
-import { KeyError, type KeyType, type PublicKey } from "../keys/types.ts";
+import { KeyError, type KeyType, type PublicKey, type Signer } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
 import { type Net, NetError } from "../platform/net.ts";
@@ -20,7 +20,6 @@ import { AgentError } from "./exit_codes.ts";
 import type { Exposure } from "./exposure.ts";
 import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
 import type { GatewayTrust } from "./gateway_trust.ts";
-import type { AgentIdentity } from "./identity.ts";
 import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "./keepalive.ts";
 import {
   ALLOW_DIAL,
@@ -57,7 +56,7 @@ export interface LinkContext {
   readonly trust: GatewayTrust;
   readonly log: EventLog;
   /** Asked before each dial: certificates are renewed on disk. */
-  identity(): Promise<AgentIdentity>;
+  identities(): Promise<readonly Signer[]>;
   /** Login name where the address has none. */
   readonly user: string;
   /** The same for all links of this process, and nobody else's. */
@@ -181,7 +180,7 @@ async function connect(
 ): Promise<Connected> {
   const { net, clock, crypto, trust, user } = context;
   const where = formatGateway(gateway);
-  const { signer } = await context.identity();
+  const signers = await context.identities();
   const duplex = await dial(gateway, net, clock, signal);
   let forwards: RemoteForwards | undefined;
   /** Why the host key was not believed: more than the sentence that the library passes on. */
@@ -204,7 +203,7 @@ async function connect(
       },
       auth: {
         user: gateway.user ?? user,
-        credentials: [{ method: "publickey", signers: [signer] }],
+        credentials: [{ method: "publickey", signers }],
         onBanner: (text) => context.log({ event: "info", message: `${where} says: ${text.trim()}` }),
       },
       prepare: (ssh) => {
@@ -227,14 +226,9 @@ async function connect(
     duplex.close(error);
     if (disbelief) throw disbelief;
     if (error instanceof SshError && error.code === "auth") {
-      const fingerprint = await signer.publicKey.fingerprint();
-      throw new AgentError(
-        "credential",
-        `${where} does not accept the key ${fingerprint}: is it in its authorized_keys?`,
-        {
-          cause: error,
-        },
-      );
+      const keys = (await Promise.all(signers.map(({ publicKey }) => publicKey.fingerprint()))).join(", ");
+      const message = `${where} does not accept the key ${keys}: is it in its authorized_keys?`;
+      throw new AgentError("credential", message, { cause: error });
     }
     throw error;
   }

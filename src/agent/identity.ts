@@ -1,4 +1,4 @@
-/** The key with which an agent authenticates at its gateways. */
+/** The keys with which an agent authenticates at its gateways. */
 import { withCertificate } from "../cert/certificate.ts";
 import { decodeText, encodeText } from "../bytes/bytes.ts";
 import { formatPrivateKey, generatePrivateKey, parsePrivateKey } from "../keys/private_key.ts";
@@ -9,13 +9,6 @@ import type { StateFolder } from "../platform/state.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
 import { openness, openTextIfThere, readingFrom, requireText, type TextFile } from "./text_file.ts";
-
-/** A key, with its certificate where there is one. */
-export interface AgentIdentity {
-  /** The file it came from. */
-  readonly path: string;
-  readonly signer: Signer;
-}
 
 /** Keys under `~/.ssh` in the order in which they are looked for. The second one is what upstream made. */
 const USUAL_NAMES = ["id_ed25519", "id_ecdsa", "id_rsa"];
@@ -36,28 +29,31 @@ export interface IdentitySources {
 }
 
 /**
- * Reads the key and its certificate: the one that was named, else the first usable one under `~/.ssh`, else one of the
- * agent's own, made when it is first needed. Called before each dial: certificates are renewed on disk.
+ * Reads the keys, each with its certificate where there is one: the one that was named, else those under `~/.ssh` that
+ * can be used, else one of the agent's own, made when it is first needed. Called before each dial: certificates are
+ * renewed on disk.
  * @throws {AgentError} `files`
  */
-export async function loadIdentity(sources: IdentitySources): Promise<AgentIdentity> {
+export async function loadIdentities(sources: IdentitySources): Promise<Signer[]> {
   const { files, path, log } = sources;
-  if (path !== undefined) return await readIdentity(files, await requireText(files, path, "the private key"));
+  if (path !== undefined) {
+    return [await readIdentity(files, await requireText(files, path, "the private key"))];
+  }
+  const signers: Signer[] = [];
   for (const name of USUAL_NAMES) {
-    const usual = `${sources.home}/.ssh/${name}`;
-    const file = await openTextIfThere(files, usual).catch(() => undefined);
+    const file = await openTextIfThere(files, `${sources.home}/.ssh/${name}`).catch(() => undefined);
     if (!file) continue;
     try {
-      return await readIdentity(files, file);
+      signers.push(await readIdentity(files, file));
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       log({ event: "warning", message: `${error.message}; it is not used` });
     }
   }
-  return await ownIdentity(sources);
+  return signers.length > 0 ? signers : [await ownIdentity(sources)];
 }
 
-async function readIdentity(files: Files, file: TextFile): Promise<AgentIdentity> {
+async function readIdentity(files: Files, file: TextFile): Promise<Signer> {
   const { path } = file;
   const open = openness(file);
   if (open) throw new AgentError("files", open);
@@ -77,7 +73,7 @@ async function readIdentity(files: Files, file: TextFile): Promise<AgentIdentity
     signer = await readingFrom(certificate.path, () => certify(signer, certificate.text));
     break;
   }
-  return { path, signer };
+  return signer;
 }
 
 function certify(signer: Signer, line: string): Signer {
@@ -86,10 +82,10 @@ function certify(signer: Signer, line: string): Signer {
   return withCertificate(signer, certificate);
 }
 
-async function ownIdentity({ state, log }: IdentitySources): Promise<AgentIdentity> {
+async function ownIdentity({ state, log }: IdentitySources): Promise<Signer> {
   const path = `${state.path}/${OWN_KEY}`;
   const saved = await state.read(OWN_KEY);
-  if (saved) return { path, signer: await readingFrom(path, () => parsePrivateKey(decodeText(saved))) };
+  if (saved) return await readingFrom(path, () => parsePrivateKey(decodeText(saved)));
   const key = await generatePrivateKey("ssh-ed25519", { comment: "ssh-mesh agent" });
   await state.write(OWN_KEY, encodeText(formatPrivateKey(key)));
   log({
@@ -98,5 +94,5 @@ async function ownIdentity({ state, log }: IdentitySources): Promise<AgentIdenti
       formatPublicKey(key.publicKey, key.comment)
     }`,
   });
-  return { path, signer: key };
+  return key;
 }

@@ -138,7 +138,7 @@ function contextFor(fake: FakeGateway, changes: Partial<LinkContext> = {}) {
     crypto: nodeCrypto,
     trust,
     log,
-    identity: () => Promise.resolve({ path: "/key", signer: agentKey }),
+    identities: () => Promise.resolve([agentKey]),
     user: "app",
     instance: "instance-1",
     name: "web",
@@ -242,7 +242,7 @@ Deno.test("a refused name says why, in the gateway's words made printable", asyn
 
 Deno.test("a key that is not accepted is called by its fingerprint", async () => {
   const error = await refusedLink({}, {
-    identity: () => Promise.resolve({ path: "/k", signer: strangerKey }),
+    identities: () => Promise.resolve([strangerKey]),
   });
   assert.equal(error.reason, "credential");
   assert.ok(error.message.includes(await strangerKey.publicKey.fingerprint()));
