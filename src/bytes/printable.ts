@@ -19,8 +19,9 @@ const TEXT_LIMIT = 16384;
  * characters. Backslashes stay as they are: the result is for reading, not for decoding.
  *
  * ```ts
+ * import assert from "node:assert/strict";
  * import { printable } from "./printable.ts";
- * console.assert(printable("root\n\x1b[2J") === "root\\u{a}\\u{1b}[2J");
+ * assert.equal(printable("root\n\x1b[2J"), "root\\u{a}\\u{1b}[2J");
  * ```
  */
 export function printable(text: string, limit = LINE_LIMIT): string {

@@ -92,9 +92,10 @@ export function formatPrivateKey(key: PrivateKey): string {
  * Makes a key.
  *
  * ```ts
+ * import assert from "node:assert/strict";
  * import { generatePrivateKey } from "./private_key.ts";
  * const key = await generatePrivateKey("ssh-ed25519", { comment: "ann@laptop" });
- * console.assert((await key.publicKey.fingerprint()).startsWith("SHA256:"));
+ * assert.match(await key.publicKey.fingerprint(), /^SHA256:/);
  * ```
  * @param options.bits for RSA: 2048–4096, 3072 by default
  * @throws {RangeError} for other sizes

@@ -75,11 +75,12 @@ class PipeEnd extends PlainDuplexBase {
  * A connection in memory: what one end writes, the other reads. Writers wait at 64 KiB unread.
  *
  * ```ts
+ * import assert from "node:assert/strict";
  * import { duplexPair } from "./pair.ts";
  * const [near, far] = duplexPair();
  * await near.write(new Uint8Array([1, 2, 3]));
  * const buffer = new Uint8Array(8);
- * console.assert(await far.read(buffer) === 3);
+ * assert.equal(await far.read(buffer), 3);
  * ```
  */
 export function duplexPair(): [PlainDuplex, PlainDuplex] {
