@@ -1,6 +1,6 @@
 /** The keywords that do something: a row each. */
 import type { Settings } from "./settings.ts";
-import { type AlgorithmKind, resolveAlgorithms } from "./algorithms.ts";
+import { type AlgorithmKind, parseAlgorithmList } from "../../ssh/algorithms/lists.ts";
 import { joinArguments } from "./lexer.ts";
 import {
   absoluteCommand,
@@ -80,9 +80,14 @@ function append<K extends ListSetting>(
 
 const asList = <T>(parse: Parser<T>): Parser<readonly T[]> => (line) => [parse(line)];
 
+/**
+ * A list of algorithms. Names that are not supported are told, not refused: files that were hardened for OpenSSH name
+ * algorithms that are not offered here, and offering less is no weakness.
+ */
 function algorithms(kind: AlgorithmKind) {
   return (line: Arguments, warn: (sentence: string) => void): readonly string[] => {
-    const { names, unknown } = resolveAlgorithms(kind, text(line));
+    const { names, unknown } = parseAlgorithmList(kind, text(line));
+    if (names.length === 0) throw new TypeError(`nothing in '${text(line)}' is supported here`);
     if (unknown.length > 0) warn(`${line.keyword}: ${unknown.join(", ")} not supported here, left out`);
     return names;
   };

@@ -2,6 +2,7 @@
  * Public key algorithms: what a name stands for as host key algorithm and in `publickey` authentication.
  * RFC 4253 §6.6, RFC 5656, RFC 8332, RFC 8709, OpenSSH PROTOCOL.certkeys and PROTOCOL.u2f.
  */
+import { certificateAlgorithm, certificateType } from "../../keys/key_types.ts";
 import type { KeyType } from "../../keys/types.ts";
 
 export interface KeyAlgorithm {
@@ -28,9 +29,9 @@ const signatures: readonly (readonly [signature: string, keyType: KeyType])[] = 
 ];
 
 const certificates = signatures.map(([signature, keyType]): KeyAlgorithm => ({
-  name: certificateName(signature),
+  name: certificateAlgorithm(signature),
   keyType,
-  blobType: certificateName(keyType),
+  blobType: certificateType(keyType),
   signature,
   certificate: true,
 }));
@@ -55,8 +56,3 @@ export const hostKeyAlgorithms: ReadonlyMap<string, KeyAlgorithm> = new Map(
 
 /** Names of signature algorithms, plain forms only: the whole of `server-sig-algs` (RFC 8308 §3.1). */
 export const signatureAlgorithms: readonly string[] = plain.map((row) => row.name);
-
-/** `rsa-sha2-256` → `rsa-sha2-256-cert-v01@openssh.com`; also of key types. */
-function certificateName(name: string): string {
-  return name.replace(/@openssh\.com$/, "") + "-cert-v01@openssh.com";
-}

@@ -1,7 +1,8 @@
 /** Lists of algorithms: what is supported, what is on by default, and how a configuration changes that. */
+import { matchesPattern } from "../../keys/patterns.ts";
 import { ciphers } from "./ciphers.ts";
 import { kexMethods } from "./kex.ts";
-import { hostKeyAlgorithms } from "./key_algorithms.ts";
+import { hostKeyAlgorithms, keyAlgorithms, signatureAlgorithms } from "./key_algorithms.ts";
 import { macs } from "./macs.ts";
 
 /** Names by kind, best first. */
@@ -62,11 +63,26 @@ function byDefault(names: readonly string[]): readonly string[] {
   return names.filter((name) => !offByDefault.has(name));
 }
 
+/** What a configuration lists: the kinds that are negotiated, and two that are looked up when somebody logs in. */
+export type AlgorithmKind =
+  | keyof AlgorithmLists
+  /** Algorithms of `publickey` authentication, certificates among them (`PubkeyAcceptedAlgorithms`). */
+  | "publicKey"
+  /** Signatures of certificate authorities (`CASignatureAlgorithms`). */
+  | "caSignature";
+
+type ListsByKind = Readonly<Record<AlgorithmKind, readonly string[]>>;
+
+// All of them are on: what a user's key is made of was the user's choice, and verifying costs the server nothing.
+const login = { publicKey: [...keyAlgorithms.keys()], caSignature: signatureAlgorithms };
+const supportedByKind: ListsByKind = { ...supportedAlgorithms, ...login };
+const defaultByKind: ListsByKind = { ...defaultAlgorithms, ...login };
+
 /** A configured list, read. */
 export interface ParsedList {
   /** The list that results, without duplicates; may be empty. */
   readonly names: readonly string[];
-  /** Entries that name nothing that is supported: to warn about, or to refuse. */
+  /** Entries that name nothing that is supported: to warn about, or to refuse. After `-` none counts as unknown. */
   readonly unknown: readonly string[];
 }
 
@@ -76,18 +92,19 @@ export interface ParsedList {
  * and `?`, and stand for all that is supported and matches.
  *
  * ```ts
+ * import assert from "node:assert/strict";
  * import { parseAlgorithmList } from "./lists.ts";
- * parseAlgorithmList("cipher", "^aes128-*").names[0]; // "aes128-gcm@openssh.com"
+ * assert.equal(parseAlgorithmList("cipher", "^aes128-*").names[0], "aes128-gcm@openssh.com");
  * ```
  * @param defaults what `+`, `-` and `^` change
  */
 export function parseAlgorithmList(
-  kind: keyof AlgorithmLists,
+  kind: AlgorithmKind,
   text: string,
-  defaults: readonly string[] = defaultAlgorithms[kind],
+  defaults: readonly string[] = defaultByKind[kind],
 ): ParsedList {
   const [, prefix, entries] = /^([-+^]?)(.*)$/s.exec(text.trim())!;
-  return parseNames(entries, prefix as Prefix, defaults, supportedAlgorithms[kind]);
+  return parseNames(entries, prefix as Prefix, defaults, supportedByKind[kind]);
 }
 
 type Prefix = "" | "+" | "-" | "^";
@@ -109,16 +126,10 @@ function parseNames(
   const named: string[] = [];
   const unknown: string[] = [];
   for (const entry of entries.split(",").map((name) => name.trim())) {
-    const pattern = toPattern(entry);
-    const matches = supported.filter((name) => pattern.test(name));
-    if (matches.length === 0) unknown.push(entry);
+    const matches = supported.filter((name) => matchesPattern(name, entry));
+    // To take away what is not there is no loss.
+    if (matches.length === 0 && prefix !== "-") unknown.push(entry);
     named.push(...matches);
   }
   return { names: [...new Set(join[prefix](defaults, named))], unknown };
-}
-
-/** Runs of `*` count as one, so that no pattern is slow. */
-function toPattern(entry: string): RegExp {
-  const source = entry.replaceAll(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll(/\*+/g, ".*").replaceAll("?", ".");
-  return new RegExp(`^${source}$`);
 }

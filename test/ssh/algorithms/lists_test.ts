@@ -93,6 +93,16 @@ Deno.test("names that are not supported are told apart", () => {
     names: [...defaultAlgorithms.kex],
     unknown: ["diffie-hellman-group14-sha256"],
   });
+  assert.deepEqual(parseAlgorithmList("kex", "-diffie-hellman-*").unknown, []);
+});
+
+Deno.test("what verifies a login can be listed too", () => {
+  assert.deepEqual(parseAlgorithmList("publicKey", "ssh-ed25519*").names, [
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ssh-ed25519",
+  ]);
+  assert.deepEqual(parseAlgorithmList("caSignature", "ssh-rsa"), { names: [], unknown: ["ssh-rsa"] });
+  assert.ok(!parseAlgorithmList("caSignature", "-*nistp*").names.some((name) => name.includes("nistp")));
 });
 
 Deno.test("characters that mean something elsewhere mean themselves", () => {
