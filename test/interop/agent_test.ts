@@ -89,6 +89,12 @@ async function standIn(site: Site): Promise<{ port: number } & AsyncDisposable> 
       env: meshEnvironment(site.folder.path),
     }),
   );
+  try {
+    await command.event("ready");
+  } catch (error) {
+    await command.kill();
+    throw error;
+  }
   return Object.assign(command, { port });
 }
 
@@ -114,11 +120,7 @@ for (const peer of [openssh, opensshNewest]) {
             user: ownUser,
             identity: identity ? site.folder.at(identity(name)) : site.key.path,
             knownHosts: site.knownHosts,
-            options: [
-              `${option}=${name}`,
-              "ConnectionAttempts=20",
-              ...(option === "MACs" ? ["Ciphers=aes128-ctr"] : []),
-            ],
+            options: [`${option}=${name}`, ...(option === "MACs" ? ["Ciphers=aes128-ctr"] : [])],
           };
           const { text, stderr } = await succeed(sshLine(peer, client, ["-T", "-vvv"], "echo in"));
           assert.equal(text, "in\n");

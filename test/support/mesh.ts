@@ -59,8 +59,17 @@ export function meshLine(
   args: readonly string[],
   permissions: readonly string[] = [],
 ): string[] {
-  const config = new URL("deno.json", root).pathname;
-  return [Deno.execPath(), "run", "-A", ...permissions, "--config", config, entry(command), ...args];
+  return projectLine(`cmd/${command}.ts`, args, permissions);
+}
+
+/** The command line of any program of the project. @param path from the project's folder */
+export function projectLine(
+  path: string,
+  args: readonly string[],
+  permissions: readonly string[] = [],
+): string[] {
+  const [config, program] = ["deno.json", path].map((name) => new URL(name, root).pathname);
+  return [Deno.execPath(), "run", "-A", ...permissions, "--config", config, program, ...args];
 }
 
 function entry(command: string): string {
@@ -153,26 +162,28 @@ function hostKeyOf(ready: LogLine): HostKey {
 /** Starts an agent with a key of its own in `folder` and waits until it is registered. */
 export async function startAgent(
   folder: Folder,
-  { name, gateway, identity, authorized = [], args = [], env = {} }: {
+  { name, gateway, identity, home = `${name}-home`, authorized = [], args = [], env = {} }: {
     name: string;
-    gateway: GatewayUnderTest;
+    gateway: Pick<GatewayUnderTest, "port" | "hostKey">;
     /** Must be an owner of the gateway, or have a rule. */
     identity: KeyFile;
+    /** Its folder in `folder`; two agents of one name need two. */
+    home?: string;
     /** Who may log in on the built-in server. */
     authorized?: readonly string[];
     args?: readonly string[];
     env?: Readonly<Record<string, string>>;
   },
 ): Promise<MeshCommand> {
-  const home = folder.at(`${name}-home`);
-  Deno.mkdirSync(home, { recursive: true, mode: 0o700 });
+  const path = folder.at(home);
+  Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
   const keys = folder.write(`${name}-authorized`, authorized.map((line) => line + "\n").join(""));
   const line = meshLine("agent", [
     ...["--gateway", `127.0.0.1:${gateway.port}`, "--gateway-key", gateway.hostKey.fingerprint],
     ...["--name", name, "--identity", identity.path, "--authorized-keys", keys],
-    ...["--state", `${home}/state`, "--log", "json", ...args],
+    ...["--state", `${path}/state`, "--log", "json", ...args],
   ]);
-  const command = new MeshCommand(start(line, { env: { ...meshEnvironment(home), ...env } }));
+  const command = new MeshCommand(start(line, { env: { ...meshEnvironment(path), ...env } }));
   try {
     await command.event("ready");
     return command;
