@@ -2,7 +2,7 @@
 import type { Action, DecisionContext, Resource } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { Duplex } from "../streams/duplex.ts";
+import type { Duplex, PlainDuplex } from "../streams/duplex.ts";
 import { relay } from "../streams/relay.ts";
 import type { Flow, Flows, FlowStart } from "../telemetry/flow.ts";
 import type { Judge } from "./policy_file.ts";
@@ -40,11 +40,11 @@ export class JudgedFlows {
 
   /**
    * Relays between both until they have ended, and ends the flow. Never rejects.
-   * @param client who asked; `closed` resolves when its side is closed both ways
+   * @param client who asked
    */
   async carry(
     flow: Flow,
-    client: Duplex & { readonly closed?: Promise<unknown> },
+    client: PlainDuplex,
     target: Duplex,
   ): Promise<void> {
     let over = false;
@@ -57,12 +57,7 @@ export class JudgedFlows {
     const result = await relay(client, target, { signal: flow.signal, onBytes: flow.onBytes });
     over = true;
     cancel();
-    // A client that closes while the target still says goodbye, as `ssh -J` does, has not broken anything.
-    if (result.fault?.side === "a" && result.fault.operation !== "read") {
-      flow.end("aborted", "the client closed before all had reached it");
-    } else {
-      flow.endWith(result);
-    }
+    flow.endWith(result);
   }
 
   /** Cuts what is no longer permitted; how many that were. */

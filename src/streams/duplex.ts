@@ -30,6 +30,11 @@ export interface PlainDuplex extends Duplex {
   closeWrite(): Promise<void>;
   /** Ends both directions at once and frees everything. Pending reads and writes settle. Idempotent. */
   close(reason?: unknown): void;
+  /**
+   * Resolves when the other end takes nothing any more; what came from it can still be read. Where this is missing,
+   * only a write finds out.
+   */
+  readonly closed?: Promise<unknown>;
 }
 
 /** Builds the two web streams over a subclass's `read` and `write`, when somebody first asks for them. */

@@ -42,20 +42,26 @@ export interface RelayFault {
 }
 
 export interface RelayResult {
-  /** `ended`: both directions came to their end; `fault`: see `fault`. */
-  readonly reason: "ended" | "fault" | "idle" | "aborted";
+  /**
+   * `ended`: both directions came to their end; `closed`: see `closedBy`; `fault`: see `fault`. An error whose `code`
+   * is `closed` says that a side was closed, not that it broke.
+   */
+  readonly reason: "ended" | "closed" | "fault" | "idle" | "aborted";
   /** Bytes read from `a` and accepted by `b`. */
   readonly aToB: number;
   /** Bytes read from `b` and accepted by `a`. */
   readonly bToA: number;
+  /** The side that was closed before the other had ended. */
+  readonly closedBy?: "a" | "b";
   readonly fault?: RelayFault;
 }
 
 /**
- * Copies `a` to `b` and `b` to `a` until both have ended, one breaks, nothing moves for too long, or the signal says
- * stop. Never rejects. Owns both from the call on: when it resolves, both have been closed.
+ * Copies `a` to `b` and `b` to `a` until both have ended, one is closed or breaks, nothing moves for too long, or the
+ * signal says stop. Never rejects. Owns both from the call on: when it resolves, both have been closed.
  *
  * ```ts
+ * import assert from "node:assert/strict";
  * import { duplexPair } from "./pair.ts";
  * import { relay } from "./relay.ts";
  * const [client, a] = duplexPair();
@@ -64,7 +70,7 @@ export interface RelayResult {
  * await client.write(new Uint8Array(3));
  * await client.closeWrite();
  * await server.closeWrite();
- * console.assert((await relayed).aToB === 3);
+ * assert.equal((await relayed).aToB, 3);
  * ```
  */
 export function relay(a: Duplex, b: Duplex, options: RelayOptions = {}): Promise<RelayResult> {
@@ -98,10 +104,11 @@ class Relay {
         this.#lastActivity = idle.clock.monotonic();
         this.#watchIdle(idle.ms);
       }
-      Promise.all([this.#pump("aToB"), this.#pump("bToA")]).then(
-        () => this.#stop("ended", undefined),
-        (fault: RelayFault) => this.#stop("fault", fault.error, fault),
-      );
+      const up = this.#pump("aToB");
+      const down = this.#pump("bToA");
+      Promise.all([up, down]).then(() => this.#stop("ended"), (fault: RelayFault) => this.#onFault(fault));
+      this.#watchClosed("a", up);
+      this.#watchClosed("b", down);
     });
   }
 
@@ -134,20 +141,40 @@ class Relay {
     this.#cancelIdle = clock.after(ms, () => {
       const left = this.#lastActivity + limit - clock.monotonic();
       if (left > 0) this.#watchIdle(left);
-      else this.#stop("idle", new Error(`idle for ${limit} ms`));
+      else this.#stop("idle", {}, new Error(`idle for ${limit} ms`));
     });
   }
 
-  readonly #onAbort = () => this.#stop("aborted", this.#options.signal!.reason);
+  /**
+   * A side that is closed, once all that came from it has been passed on, leaves nothing to do: nobody takes what the
+   * other may one day say.
+   */
+  #watchClosed(side: "a" | "b", passedOn: Promise<void>): void {
+    const closed = side === "a" ? this.#a.closed : this.#b.closed;
+    if (!closed) return;
+    Promise.all([closed, passedOn]).then(() => this.#stop("closed", { closedBy: side }), () => {});
+  }
 
-  #stop(reason: RelayResult["reason"], cause: unknown, fault?: RelayFault): void {
+  #onFault(fault: RelayFault): void {
+    const { side, error } = fault;
+    const orderly = (error as { code?: unknown } | undefined)?.code === "closed";
+    this.#stop(orderly ? "closed" : "fault", orderly ? { closedBy: side } : { fault }, error);
+  }
+
+  readonly #onAbort = () => this.#stop("aborted", {}, this.#options.signal!.reason);
+
+  #stop(
+    reason: RelayResult["reason"],
+    details: Pick<RelayResult, "closedBy" | "fault"> = {},
+    cause?: unknown,
+  ): void {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#cancelIdle?.();
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#a.close(cause);
     this.#b.close(cause);
-    this.#resolve({ reason, ...this.#counts, ...(fault && { fault }) });
+    this.#resolve({ reason, ...this.#counts, ...details });
   }
 }
 

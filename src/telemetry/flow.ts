@@ -38,6 +38,9 @@ export interface FlowStart {
 export type FlowEnd =
   /** Both directions came to their end. */
   | "ended"
+  /** The client, or the target, was closed before the other side had ended: how `ssh -J` leaves. */
+  | "client-closed"
+  | "target-closed"
   /** One side broke. */
   | "fault"
   /** Nothing could be opened. */
@@ -205,6 +208,9 @@ export class Flow implements Disposable {
     if (this.#ended) return;
     this.#up = result.aToB;
     this.#down = result.bToA;
+    if (result.reason === "closed") {
+      return this.end(result.closedBy === "a" ? "client-closed" : "target-closed");
+    }
     if (result.reason !== "fault") return this.end(result.reason);
     const { side, operation, error } = result.fault!;
     this.end(

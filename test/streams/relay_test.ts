@@ -292,3 +292,25 @@ Deno.test("live counts add up to the result", async () => {
   const { aToB, bToA } = await result;
   assert.deepEqual(live, { aToB, bToA });
 });
+
+Deno.test("a side that is closed ends the relay once what came from it has been passed on", async () => {
+  const [client, a] = duplexPair();
+  const [b, server] = duplexPair();
+  const closed = Promise.withResolvers<void>();
+  const relayed = relay(Object.assign(a, { closed: closed.promise }), b);
+  await client.write(new Uint8Array(5));
+  closed.resolve();
+  await client.closeWrite();
+  // The server says nothing and never ends.
+  assert.deepEqual(await relayed, { reason: "closed", closedBy: "a", aToB: 5, bToA: 0 });
+  const received = new Uint8Array(10);
+  assert.equal(await server.read(received), 5);
+});
+
+Deno.test("an error that says a side was closed is no fault", async () => {
+  const [client, a] = duplexPair();
+  const [b] = duplexPair();
+  const relayed = relay(a, b);
+  client.close(Object.assign(new Error("gone"), { code: "closed" }));
+  assert.deepEqual(await relayed, { reason: "closed", closedBy: "a", aToB: 0, bToA: 0 });
+});

@@ -1,5 +1,6 @@
 /** Connecting and listening for the peer: the granting side of forwarding. Whether to do it is a callback's decision. */
 import { EMPTY } from "../../bytes/bytes.ts";
+import { relay } from "../../streams/relay.ts";
 import { type Duplex, plain } from "../../streams/duplex.ts";
 import type { Channel, Connection, IncomingChannel } from "../connection/types.ts";
 import type { Router } from "../connection/router.ts";
@@ -14,7 +15,6 @@ import {
   type HostPort,
   type TcpChannel,
 } from "./messages.ts";
-import { joinChannel } from "./join.ts";
 
 /** A refusal of a channel that the peer is told: one of `ChannelOpenReason`, and a sentence. */
 export class Refusal extends Error {
@@ -145,7 +145,7 @@ async function connect(incoming: IncomingChannel, dial: () => Promise<Duplex>): 
     // The connection has ended while we dialled.
     return plain(target).close(error);
   }
-  joinChannel(channel, target);
+  relay(channel, target);
 }
 
 /** Closes what nobody waits for. */
