@@ -1,7 +1,6 @@
 /** One connection to one gateway: authenticated, registered, served until it ends. */
-import { EMPTY, equal } from "../bytes/bytes.ts";
-import { decodePublicKey } from "../keys/public_key.ts";
-import { KeyError, type KeyType, type PublicKey, type Signer } from "../keys/types.ts";
+import { equal } from "../bytes/bytes.ts";
+import type { KeyType, PublicKey, Signer } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
 import { type Net, NetError } from "../platform/net.ts";
@@ -21,17 +20,8 @@ import type { Exposure } from "./exposure.ts";
 import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
 import type { GatewayTrust } from "./gateway_trust.ts";
 import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "./keepalive.ts";
-import {
-  ALLOW_DIAL,
-  decodeBlobs,
-  decodeRefused,
-  DRAIN,
-  encodeStrings,
-  INSTANCE,
-  PRIVATE,
-  REFUSED,
-  USER_CA,
-} from "./mesh_requests.ts";
+import { decodeRefused, DRAIN, REFUSED } from "./mesh_requests.ts";
+import { Refusals, register, type Registration } from "./registering.ts";
 
 /** Until TCP connects, in milliseconds. */
 const DIAL_TIMEOUT_MS = 10_000;
@@ -44,9 +34,6 @@ const REGISTER_TIMEOUT_MS = 20_000;
 
 /** How often a link that is to go looks whether its last channel has ended, in milliseconds. */
 const RETIRE_POLL_MS = 250;
-
-/** Ports that are published where the gateway's rules allow it. */
-const PUBLISHED_PORTS: ReadonlySet<number> = new Set([80, 443]);
 
 /** What every link needs. */
 export interface LinkContext {
@@ -72,12 +59,6 @@ export interface LinkContext {
   readonly onConnection: (exposure: Exposure, connection: ForwardedConnection) => void | Promise<void>;
   /** Serves what others dial through this node. */
   readonly dialPolicy: ForwardPolicy;
-}
-
-/** A port as the gateway registered it. */
-export interface Registration {
-  readonly name?: string;
-  readonly port: number;
 }
 
 export class GatewayLink {
@@ -122,7 +103,7 @@ export class GatewayLink {
   ): Promise<GatewayLink> {
     const { clock } = context;
     const drained = Promise.withResolvers<void>();
-    const refusals = new Refusals(gateway, context);
+    const refusals = new Refusals(gateway, context.log);
     const connection = await connect(gateway, context, { drained: drained.resolve, refusals }, signal);
     const tooLate = clock.after(REGISTER_TIMEOUT_MS, () => connection.close());
     try {
@@ -286,108 +267,5 @@ function followPins(
       trust.rotate(gateway, [...known, ...proven]).catch(failed);
     },
     onFailure: failed,
-  });
-}
-
-/** What a gateway of ours says about registrations: before its answers, and later when it takes one back. */
-class Refusals {
-  readonly #gateway: string;
-  readonly #log: EventLog;
-  readonly #sentences = new Map<string, string>();
-  #registered = false;
-
-  constructor(gateway: GatewayAddress, { log }: LinkContext) {
-    this.#gateway = formatGateway(gateway);
-    this.#log = log;
-  }
-
-  add({ asked: { host, port }, sentence }: ReturnType<typeof decodeRefused>): void {
-    if (!this.#registered) this.#sentences.set(`${host}:${port}`, sentence);
-    else this.#log({ event: "refused", name: host, port, gateway: this.#gateway, reason: sentence });
-  }
-
-  sentence(host: string, port: number): string | undefined {
-    return this.#sentences.get(`${host}:${port}`);
-  }
-
-  /** From now on they are withdrawals. */
-  registered(): void {
-    this.#registered = true;
-    this.#sentences.clear();
-  }
-}
-
-async function register(
-  { ssh, forwards }: Connected,
-  refusals: Refusals,
-  gateway: GatewayAddress,
-  context: LinkContext,
-): Promise<{ registrations: Registration[]; userCas: PublicKey[] }> {
-  const where = formatGateway(gateway);
-  const { name, log } = context;
-  // All in one flight: requests are answered in order.
-  const asked = ssh.request(INSTANCE, encodeStrings([context.instance]), true);
-  const hidden = context.private ? ssh.request(PRIVATE, EMPTY, true) : Promise.resolve(true);
-  const dials = context.allowDial.length > 0
-    ? ssh.request(ALLOW_DIAL, encodeStrings(context.allowDial), true)
-    : Promise.resolve(true);
-  const authorities = context.trustUserCa ? ssh.request(USER_CA, EMPTY, true) : Promise.resolve(EMPTY);
-  const settled = Promise.all([asked, hidden, dials, authorities]);
-  // When the connection ends, the registrations say so.
-  settled.catch(() => {});
-  // What might be published waits for the word that it will not be.
-  const wanted = context.exposures;
-  if (context.private && wanted.some(({ port }) => PUBLISHED_PORTS.has(port)) && await hidden === false) {
-    throw new AgentError(
-      "refusedName",
-      `${where} cannot keep ports 80 and 443 private: it does not know --private`,
-    );
-  }
-  // An empty host would be any address for a stock server; this is what ssh -R sends for none.
-  const host = name ?? "localhost";
-  const results = await Promise.allSettled(wanted.map(async (exposure): Promise<Registration> => {
-    const listener = await forwards.listenTcp(
-      { host, port: exposure.port },
-      (connection) => context.onConnection(exposure, connection),
-    );
-    return { ...(name !== undefined && { name }), port: listener.port };
-  }));
-  const [, , dialling, blobs] = await settled;
-  if (dialling === false) log({ event: "warning", message: `${where} dials nothing through this agent` });
-  const registrations: Registration[] = [];
-  for (const [index, result] of results.entries()) {
-    const { port } = wanted[index];
-    if (result.status === "fulfilled") {
-      registrations.push(result.value);
-    } else if (result.reason instanceof SshError && result.reason.code === "request-refused") {
-      const reason = refusals.sentence(host, port) ?? "another identity has the name, or no rule allows it";
-      const what = name === undefined ? `port ${port} under the credential's own name` : `${name}:${port}`;
-      throw new AgentError("refusedName", `${where} refuses to register ${what}: ${reason}`);
-    } else {
-      throw result.reason;
-    }
-  }
-  return { registrations, userCas: readAuthorities(blobs, where, log) };
-}
-
-function readAuthorities(
-  reply: Uint8Array<ArrayBuffer> | boolean,
-  where: string,
-  log: EventLog,
-): PublicKey[] {
-  if (typeof reply === "boolean") {
-    log({
-      event: "warning",
-      message: `${where} has no authority for users: --trust-user-ca gateway lets nobody in`,
-    });
-    return [];
-  }
-  return decodeBlobs(reply).flatMap((blob) => {
-    try {
-      return [decodePublicKey(blob)];
-    } catch (error) {
-      if (error instanceof KeyError) return [];
-      throw error;
-    }
   });
 }

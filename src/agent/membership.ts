@@ -4,7 +4,7 @@ import { type DialEvent, FIRST_DIAL, nextDial } from "./dialing.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
 import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
-import type { Registration } from "./gateway_link.ts";
+import type { Registration } from "./registering.ts";
 
 /** A registration that holds until it ends; `GatewayLink` is one. */
 export interface Link {
