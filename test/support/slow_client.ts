@@ -1,4 +1,7 @@
-/** A peer that sends one byte at a time, with a pause after each. */
+/** Peers that send one byte at a time, with a pause after each. */
+import type { Bytes } from "../../src/bytes/bytes.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { type PlainDuplex, PlainDuplexBase } from "../../src/streams/duplex.ts";
 
 /**
  * Connects to 127.0.0.1:`port`, drips `bytes` (then, while the server bears it, repeats the last one) and resolves to
@@ -43,4 +46,38 @@ export async function dripUntilCut(
   }
   await reading;
   return performance.now() - began;
+}
+
+/** A view of `inner` that writes as ever until it is slowed down, and then one byte at a time. */
+export class DrippingDuplex extends PlainDuplexBase {
+  /** Milliseconds between two bytes; undefined: as fast as it goes. */
+  pause?: number;
+  readonly #inner: PlainDuplex;
+  readonly #life = new AbortController();
+
+  constructor(inner: PlainDuplex) {
+    super();
+    this.#inner = inner;
+  }
+
+  read(into: Bytes): Promise<number | null> {
+    return this.#inner.read(into);
+  }
+
+  async write(from: Bytes): Promise<void> {
+    if (this.pause === undefined) return await this.#inner.write(from);
+    for (let at = 0; at < from.length; at++) {
+      await this.#inner.write(from.subarray(at, at + 1));
+      await systemClock.sleep(this.pause, this.#life.signal);
+    }
+  }
+
+  closeWrite(): Promise<void> {
+    return this.#inner.closeWrite();
+  }
+
+  close(reason?: unknown): void {
+    this.#life.abort(reason);
+    this.#inner.close(reason);
+  }
 }
