@@ -6,50 +6,25 @@
  */
 import type { Bytes } from "../../bytes/bytes.ts";
 import { MalformedError, Reader } from "../../bytes/reader.ts";
+import {
+  boolean,
+  counted,
+  type Field,
+  type Fields,
+  nameList,
+  rest,
+  string,
+  struct,
+  text,
+  utf8,
+  type Values,
+} from "../../bytes/struct.ts";
 import { Writer } from "../../bytes/writer.ts";
 import { SshError } from "../error.ts";
 import { Msg } from "../wire/numbers.ts";
 import type { Prompt } from "./types.ts";
 
-/** How one field is read and written. */
-interface Field<T> {
-  read(reader: Reader): T;
-  write(writer: Writer, value: T): void;
-}
-
-// deno-lint-ignore no-explicit-any -- the type of each field is inferred by `Values`
-type Struct = Record<string, Field<any>>;
-type Values<S extends Struct> = { -readonly [K in keyof S]: S[K] extends Field<infer T> ? T : never };
-
-const boolean: Field<boolean> = { read: (r) => r.boolean(), write: (w, v) => w.boolean(v) };
-const string: Field<Bytes> = { read: (r) => r.string(), write: (w, v) => w.string(v) };
-/** Text that decisions are made on: malformed unless UTF-8. */
-const utf8: Field<string> = { read: (r) => r.utf8(), write: (w, v) => w.string(v) };
-/** Text for people, and names that are compared with ours: anything goes. */
-const text: Field<string> = { read: (r) => r.text(), write: (w, v) => w.string(v) };
-const nameList: Field<readonly string[]> = { read: (r) => r.nameList(), write: (w, v) => w.nameList(v) };
-/** All that is left. */
-const rest: Field<Bytes> = { read: (r) => r.rest(), write: (w, v) => w.bytes(v) };
-
-/** `uint32 count`, then so many items. Nothing is allocated ahead: a false count runs into the end of the message. */
-function counted<T>(item: Field<T>): Field<readonly T[]> {
-  return {
-    read(reader) {
-      const items: T[] = [];
-      for (let left = reader.uint32(); left > 0; left--) items.push(item.read(reader));
-      return items;
-    },
-    write(writer, items) {
-      writer.uint32(items.length);
-      for (const one of items) item.write(writer, one);
-    },
-  };
-}
-
-const prompt: Field<Prompt> = {
-  read: (r) => ({ text: r.text(), echo: r.boolean() }),
-  write: (w, v) => w.string(v.text).boolean(v.echo),
-};
+const prompt: Field<Prompt> = struct({ text, echo: boolean });
 
 /** One message, or the method's part of one. */
 export interface Message<T> {
@@ -62,31 +37,30 @@ export interface Message<T> {
   decode(payload: Bytes): T;
 }
 
-function message<S extends Struct>(
+function message<F extends Fields>(
   number: number | undefined,
   name: string,
   section: string,
-  struct: S,
-): Message<Values<S>> {
+  fields: F,
+): Message<Values<F>> {
   const label = `${name} (${section})`;
-  const fields = Object.entries(struct);
+  const body = struct(fields);
   return {
     label,
     number,
     encode(values) {
       const writer = new Writer();
       if (number !== undefined) writer.byte(number);
-      for (const [key, field] of fields) field.write(writer, values[key]);
+      body.write(writer, values);
       return writer.finish();
     },
     decode(payload) {
       try {
         const reader = new Reader(payload);
         if (number !== undefined && reader.byte() !== number) throw new MalformedError("another message");
-        const values: Record<string, unknown> = {};
-        for (const [key, field] of fields) values[key] = field.read(reader);
+        const values = body.read(reader);
         reader.end();
-        return values as Values<S>;
+        return values;
       } catch (cause) {
         if (!(cause instanceof MalformedError)) throw cause;
         throw new SshError("protocol", `malformed ${label}: ${cause.message}`, { cause });

@@ -1,6 +1,7 @@
 /** What follows want_reply in the channel requests of a session (RFC 4254 §6, RFC 4335). */
 import { type Bytes, EMPTY } from "../../bytes/bytes.ts";
 import { Reader } from "../../bytes/reader.ts";
+import { type Codec, codec, type Field, struct, uint32, utf8 } from "../../bytes/struct.ts";
 import { Writer } from "../../bytes/writer.ts";
 import type { ExitStatus, TerminalSize } from "../../platform/process.ts";
 import { encodeTerminalModes, parseTerminalModes, type TerminalModes } from "./terminal_modes.ts";
@@ -18,77 +19,32 @@ export interface PtyRequest extends WindowSize {
   readonly modes: TerminalModes;
 }
 
-/** How a request's data is written and read. Reading throws {@link MalformedError}. */
-export interface RequestCodec<T> {
-  encode(value: T): Bytes;
-  decode(data: Bytes): T;
-}
+const window = { columns: uint32, rows: uint32, widthPixels: uint32, heightPixels: uint32 };
 
-/** Reads with `read` and insists on the end. */
-function codec<T>(encode: (writer: Writer, value: T) => void, read: (reader: Reader) => T): RequestCodec<T> {
-  return {
-    encode(value) {
-      const writer = new Writer();
-      encode(writer, value);
-      return writer.finish();
-    },
-    decode(data) {
-      const reader = new Reader(data);
-      const value = read(reader);
-      reader.end();
-      return value;
-    },
-  };
-}
+const terminalModes: Field<TerminalModes> = {
+  read: (reader) => parseTerminalModes(reader.string()),
+  write: (writer, modes) => writer.string(encodeTerminalModes(modes)),
+};
 
-function writeWindow(writer: Writer, size: WindowSize): Writer {
-  return writer.uint32(size.columns).uint32(size.rows).uint32(size.widthPixels).uint32(size.heightPixels);
-}
-
-function readWindow(reader: Reader): WindowSize {
-  const columns = reader.uint32();
-  const rows = reader.uint32();
-  const widthPixels = reader.uint32();
-  const heightPixels = reader.uint32();
-  return { columns, rows, widthPixels, heightPixels };
-}
-
-/** `string` as UTF-8: `exec` and `subsystem`. */
-export const textRequest: RequestCodec<string> = codec(
-  (writer, text) => writer.string(text),
-  (reader) => reader.utf8(),
-);
+/** `exec` and `subsystem` (RFC 4254 §6.5). */
+export const textRequest: Codec<string> = codec(utf8);
 
 /** `pty-req`. */
-export const ptyRequest: RequestCodec<PtyRequest> = codec(
-  (writer, pty) => writeWindow(writer.string(pty.term), pty).string(encodeTerminalModes(pty.modes)),
-  (reader) => {
-    const term = reader.utf8();
-    const size = readWindow(reader);
-    return { term, ...size, modes: parseTerminalModes(reader.string()) };
-  },
-);
+export const ptyRequest: Codec<PtyRequest> = codec(struct({ term: utf8, ...window, modes: terminalModes }));
 
 /** `window-change` (RFC 4254 §6.7). */
-export const windowChange: RequestCodec<WindowSize> = codec(writeWindow, readWindow);
+export const windowChange: Codec<WindowSize> = codec(struct(window));
 
 /** `env` (RFC 4254 §6.4). */
-export const envRequest: RequestCodec<{ name: string; value: string }> = codec(
-  (writer, { name, value }) => writer.string(name).string(value),
-  (reader) => {
-    const name = reader.utf8();
-    return { name, value: reader.utf8() };
-  },
+export const envRequest: Codec<{ readonly name: string; readonly value: string }> = codec(
+  struct({ name: utf8, value: utf8 }),
 );
 
 /** `signal` (RFC 4254 §6.9): the name without `SIG`. */
-export const signalRequest: RequestCodec<string> = textRequest;
+export const signalRequest: Codec<string> = textRequest;
 
 /** `break` (RFC 4335): milliseconds. */
-export const breakRequest: RequestCodec<number> = codec(
-  (writer, milliseconds) => writer.uint32(milliseconds),
-  (reader) => reader.uint32(),
-);
+export const breakRequest: Codec<number> = codec(uint32);
 
 /** Signals that `exit-signal` names without a domain (RFC 4254 §6.10). */
 const SIGNALS: ReadonlySet<string> = new Set(

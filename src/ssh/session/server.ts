@@ -1,6 +1,6 @@
 /** The server's side of a session channel (RFC 4254 §6): settings first, then exactly one program. */
-import { MalformedError } from "../../bytes/reader.ts";
 import type { Bytes } from "../../bytes/bytes.ts";
+import { MalformedError } from "../../bytes/reader.ts";
 import type { Channel, ChannelRequest } from "../connection/types.ts";
 import { type Program, relayProgram, runService, type Service } from "./program.ts";
 import {
@@ -45,7 +45,7 @@ export interface SessionHandlers {
 export const MAX_ENV_COUNT = 128;
 
 /** Bytes of all their names and values together; far more than people send, far less than would hurt. */
-export const MAX_ENV_BYTES = 64 * 1024;
+const MAX_ENV_BYTES = 64 * 1024;
 
 /**
  * Serves one accepted `session` channel until it is closed. Call it before the first await after `accept`.

@@ -4,33 +4,16 @@
  */
 import { type Bytes, decodeTextStrictly } from "../../bytes/bytes.ts";
 import type { Reader } from "../../bytes/reader.ts";
-import type { Writer } from "../../bytes/writer.ts";
+import { type Field, string, struct, uint32, type Values } from "../../bytes/struct.ts";
 import { FilesError } from "../../platform/files.ts";
 import { type Attributes, readAttributes, writeAttributes } from "./attributes.ts";
 import { packet } from "./packet.ts";
 import { PacketType } from "./protocol.ts";
 
-/** How one value is written. */
-interface Field<T> {
-  read(reader: Reader): T;
-  write(writer: Writer, value: T): void;
-}
-
-const uint32: Field<number> = {
-  read: (reader) => reader.uint32(),
-  write: (writer, value) => writer.uint32(value),
-};
-
 /** Exact up to 2^53; what is larger no file reaches, and the file system refuses it. */
 const uint64: Field<number> = {
   read: (reader) => Number(reader.uint64()),
   write: (writer, value) => writer.uint64(BigInt(value)),
-};
-
-/** A `string` of bytes: a view of the packet. */
-const bytes: Field<Bytes> = {
-  read: (reader) => reader.string(),
-  write: (writer, value) => writer.string(value),
 };
 
 /**
@@ -53,14 +36,14 @@ const path: Field<string> = {
 
 const attributes: Field<Attributes> = { read: readAttributes, write: writeAttributes };
 
-const handle = bytes;
+const handle = string;
 
 /** Draft §6; the numbers are those of §3. */
 const PLAIN = {
   open: { number: 3, fields: { path, flags: uint32, attributes } },
   close: { number: 4, fields: { handle } },
   read: { number: 5, fields: { handle, offset: uint64, length: uint32 } },
-  write: { number: 6, fields: { handle, offset: uint64, data: bytes } },
+  write: { number: 6, fields: { handle, offset: uint64, data: string } },
   lstat: { number: 7, fields: { path } },
   fstat: { number: 8, fields: { handle } },
   setstat: { number: 9, fields: { path, attributes } },
@@ -98,11 +81,10 @@ const EXTENDED = {
   namesById: {
     extension: "users-groups-by-id@openssh.com",
     version: "1",
-    fields: { users: bytes, groups: bytes },
+    fields: { users: string, groups: string },
   },
 } as const;
 
-type Values<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
 type Rows = typeof PLAIN & typeof EXTENDED;
 
 /** A request by its name in the tables above, with its fields. */
@@ -115,14 +97,25 @@ export type RequestOf<K extends Request["type"]> = Extract<Request, { type: K }>
 export const EXTENSIONS: Readonly<Record<keyof typeof EXTENDED, { extension: string; version: string }>> =
   EXTENDED;
 
-type Row = { readonly type: string; readonly fields: Readonly<Record<string, Field<unknown>>> };
+/** One kind of request on the wire. */
+interface Row {
+  readonly type: string;
+  /** Type of the packet. */
+  readonly number: number;
+  /** Name of the extension, which stands before the fields. */
+  readonly extension?: string;
+  readonly body: Field<object>;
+}
 
-const byNumber = new Map<number, Row>(
-  Object.entries(PLAIN).map(([type, { number, fields }]) => [number, { type, fields } as Row]),
-);
-const byExtension = new Map<string, Row>(
-  Object.entries(EXTENDED).map(([type, { extension, fields }]) => [extension, { type, fields } as Row]),
-);
+const rows: readonly Row[] = [
+  ...Object.entries(PLAIN).map(([type, { number, fields }]) => ({ type, number, body: struct(fields) })),
+  ...Object.entries(EXTENDED).map(([type, { extension, fields }]) => (
+    { type, number: PacketType.extended, extension, body: struct(fields) }
+  )),
+];
+
+const byType = new Map(rows.map((row) => [row.type, row]));
+const byName = new Map(rows.map((row) => [row.extension ?? row.number, row]));
 
 /**
  * Reads a request after its type and id. Byte fields are views of the packet. What follows the last field is ignored,
@@ -133,24 +126,17 @@ const byExtension = new Map<string, Row>(
  * @throws {FilesError} `invalid` when a name in it cannot be one
  */
 export function decodeRequest(type: number, reader: Reader): Request | undefined {
-  const row = type === PacketType.extended ? byExtension.get(reader.text()) : byNumber.get(type);
-  if (!row) return undefined;
-  const request: Record<string, unknown> = { type: row.type };
-  for (const name in row.fields) request[name] = row.fields[name].read(reader);
-  return request as unknown as Request;
+  const row = byName.get(type === PacketType.extended ? reader.text() : type);
+  return row && { type: row.type, ...row.body.read(reader) } as Request;
 }
 
 /** A whole packet with its length. */
 export function encodeRequest(id: number, request: Request): Bytes {
-  const { type } = request;
-  const extended = type in EXTENDED;
-  const row = extended ? EXTENDED[type as keyof typeof EXTENDED] : PLAIN[type as keyof typeof PLAIN];
-  const values = request as unknown as Record<string, unknown>;
-  const fields: Row["fields"] = row.fields as Row["fields"];
-  const capacity = type === "write" ? request.data.length + 64 : 256;
-  return packet("number" in row ? row.number : PacketType.extended, capacity, (writer) => {
+  const { number, extension, body } = byType.get(request.type)!;
+  const capacity = request.type === "write" ? request.data.length + 64 : 256;
+  return packet(number, capacity, (writer) => {
     writer.uint32(id);
-    if ("extension" in row) writer.string(row.extension);
-    for (const name in fields) fields[name].write(writer, values[name]);
+    if (extension) writer.string(extension);
+    body.write(writer, request);
   });
 }
