@@ -1,4 +1,5 @@
 /** What a session runs, and the bytes between it and the channel. */
+import { encodeText } from "../../bytes/bytes.ts";
 import type { ExitStatus, PipeReader, PipeWriter, TerminalSize } from "../../platform/process.ts";
 import type { Channel } from "../connection/types.ts";
 import { exitRequest, NO_DATA } from "./requests.ts";
@@ -46,7 +47,7 @@ function within(ms: number, event: Promise<unknown>): Promise<void> {
   });
 }
 
-/** Why the other end of a running program has stopped to listen. */
+/** A program and a channel that are connected. */
 export interface Relay {
   /** The client reads no more output (`eow@openssh.com`). */
   stopOutput(): void;
@@ -133,7 +134,7 @@ export async function runService(channel: Channel, service: Service): Promise<vo
   } catch (error) {
     status = { code: 1 };
     const message = error instanceof Error ? error.message : String(error);
-    await channel.stderr.write(new TextEncoder().encode(`${message}\r\n`)).catch(() => {});
+    await channel.stderr.write(encodeText(`${message}\r\n`)).catch(() => {});
   }
   await sendStatus(channel, status);
   await channel.closeWrite().catch(() => {});

@@ -4,7 +4,7 @@ import type { Clock } from "../../platform/clock.ts";
 import { type Accounts, type Files, FilesError } from "../../platform/files.ts";
 import type { HandleTable } from "./handles.ts";
 import type { Access } from "./ordering.ts";
-import type { BufferPool } from "./packet.ts";
+import type { PacketPool } from "./packet.ts";
 import { Status } from "./protocol.ts";
 import { statusReply } from "./reply.ts";
 import type { Request, RequestOf } from "./request.ts";
@@ -18,7 +18,7 @@ export interface Context {
   readonly readOnly: boolean;
   readonly handles: HandleTable;
   readonly maxHandles: number;
-  readonly pool: BufferPool;
+  readonly pool: PacketPool;
   readonly clock: Clock;
   /** Aborts when no more requests come: long work gives up. */
   readonly ending: AbortSignal;

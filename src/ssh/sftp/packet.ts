@@ -1,5 +1,6 @@
 /** The framing of draft-ietf-secsh-filexfer-02 §3: uint32 length, byte type, content. */
 import type { Bytes } from "../../bytes/bytes.ts";
+import { BufferPool } from "../../bytes/pool.ts";
 import { Writer } from "../../bytes/writer.ts";
 import type { PlainDuplex } from "../../streams/duplex.ts";
 import { SshError } from "../error.ts";
@@ -32,25 +33,23 @@ const POOLED_ABOVE = POOLED_SIZE / 2;
  * Buffers for the packets that carry file data. One that is given back is used again, so that a transfer neither
  * allocates nor clears memory for each of its packets.
  */
-export class BufferPool {
-  readonly #free: Bytes[] = [];
-  readonly #keep: number;
+export class PacketPool {
+  readonly #buffers: BufferPool;
 
   /** @param keep buffers held for later, at most */
   constructor(keep: number) {
-    this.#keep = keep;
+    this.#buffers = new BufferPool(POOLED_SIZE, keep);
   }
 
   /** `length` bytes of arbitrary content, up to {@link MAX_PACKET} and its length field. */
   take(length: number): Bytes {
     if (length <= POOLED_ABOVE) return new Uint8Array(length);
-    return (this.#free.pop() ?? new Uint8Array(POOLED_SIZE)).subarray(0, length);
+    return this.#buffers.take().subarray(0, length);
   }
 
   /** Gives back the buffer under `view`, if it is one of the pool's. Nobody may use it afterwards. */
   give(view: Bytes): void {
-    if (view.buffer.byteLength !== POOLED_SIZE || this.#free.length >= this.#keep) return;
-    this.#free.push(new Uint8Array(view.buffer));
+    this.#buffers.give(new Uint8Array(view.buffer));
   }
 }
 
@@ -60,13 +59,13 @@ const READ_SIZE = 32 * 1024;
 /** Takes packets apart. */
 export class PacketReader {
   readonly #duplex: PlainDuplex;
-  readonly #pool: BufferPool | undefined;
+  readonly #pool: PacketPool | undefined;
   readonly #buffer: Bytes = new Uint8Array(READ_SIZE);
   #start = 0;
   #end = 0;
 
   /** @param pool where buffers for large packets come from; without one each gets its own */
-  constructor(duplex: PlainDuplex, pool?: BufferPool) {
+  constructor(duplex: PlainDuplex, pool?: PacketPool) {
     this.#duplex = duplex;
     this.#pool = pool;
   }

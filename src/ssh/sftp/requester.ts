@@ -1,13 +1,13 @@
 /** The client's side of the packet exchange: ids out, replies in. */
 import type { Bytes } from "../../bytes/bytes.ts";
-import { MalformedError, Reader } from "../../bytes/reader.ts";
+import { Reader } from "../../bytes/reader.ts";
 import type { PlainDuplex } from "../../streams/duplex.ts";
 import { SshError } from "../error.ts";
 import { PacketReader, PacketWriter } from "./packet.ts";
 import { PacketType, SFTP_VERSION, Status } from "./protocol.ts";
 import { decodeReply, initPacket, readVersion, type Reply } from "./reply.ts";
 import { encodeRequest, type Request } from "./request.ts";
-import { SftpError } from "./status.ts";
+import { asProtocolError, SftpError } from "./status.ts";
 
 interface Pending {
   readonly resolve: (reply: Reply) => void;
@@ -140,9 +140,4 @@ export class Requester {
     this.close(error);
     return error;
   }
-}
-
-function asProtocolError(error: unknown): unknown {
-  if (!(error instanceof MalformedError)) return error;
-  return new SshError("protocol", `malformed SFTP packet: ${error.message}`, { cause: error });
 }

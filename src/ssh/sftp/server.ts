@@ -1,6 +1,6 @@
 /** The SFTP server: one session over one connection or channel. */
 import type { Bytes } from "../../bytes/bytes.ts";
-import { MalformedError, Reader } from "../../bytes/reader.ts";
+import { Reader } from "../../bytes/reader.ts";
 import { type Clock, systemClock } from "../../platform/clock.ts";
 import { type Accounts, type Files, FilesError } from "../../platform/files.ts";
 import { type Duplex, plain, type PlainDuplex } from "../../streams/duplex.ts";
@@ -11,12 +11,12 @@ import { HandleTable } from "./handles.ts";
 import { infoOperations } from "./info_operations.ts";
 import type { Context, Operation, Operations } from "./operation.ts";
 import { Ordering } from "./ordering.ts";
-import { BufferPool, PacketReader, PacketWriter } from "./packet.ts";
+import { PacketPool, PacketReader, PacketWriter } from "./packet.ts";
 import { pathOperations } from "./path_operations.ts";
 import { PacketType, Status } from "./protocol.ts";
 import { statusReply, versionPacket } from "./reply.ts";
 import { decodeRequest, EXTENSIONS, type Request } from "./request.ts";
-import { isOutcome, outcomeOf } from "./status.ts";
+import { asProtocolError, isOutcome, outcomeOf } from "./status.ts";
 
 export interface SftpServerOptions {
   readonly files: Files;
@@ -85,7 +85,7 @@ class Session {
 
   constructor(duplex: PlainDuplex, options: SftpServerOptions) {
     const maxHandles = options.maxHandles ?? MAX_HANDLES;
-    const pool = new BufferPool(KEPT_BUFFERS);
+    const pool = new PacketPool(KEPT_BUFFERS);
     this.#duplex = duplex;
     this.#onFault = options.onFault;
     this.#reader = new PacketReader(duplex, pool);
@@ -116,11 +116,7 @@ class Session {
       await this.#begin();
       await this.#serve();
     } catch (error) {
-      this.#broken ??= {
-        reason: error instanceof MalformedError
-          ? new SshError("protocol", `malformed SFTP packet: ${error.message}`, { cause: error })
-          : error,
-      };
+      this.#broken ??= { reason: asProtocolError(error) };
     }
     this.#ending.abort();
     await Promise.all(this.#answers);

@@ -1,4 +1,5 @@
 /** How the outcome of an operation travels: SSH_FXP_STATUS codes and a sentence for people. */
+import { MalformedError } from "../../bytes/reader.ts";
 import { FilesError, type FilesErrorCode } from "../../platform/files.ts";
 import { SshError } from "../error.ts";
 import { Status } from "./protocol.ts";
@@ -44,6 +45,12 @@ const OUTCOMES: Readonly<Record<FilesErrorCode, Outcome>> = {
   "unsupported": { status: Status.unsupported, message: "Operation not supported" },
   "failed": { status: Status.failure, message: "Failure" },
 };
+
+/** What ends the session for `error`: bytes that are no SFTP are the peer's breach of the protocol. */
+export function asProtocolError(error: unknown): unknown {
+  if (!(error instanceof MalformedError)) return error;
+  return new SshError("protocol", `malformed SFTP packet: ${error.message}`, { cause: error });
+}
 
 /** Whether `error` says how an operation went, and is not a fault of the program. */
 export function isOutcome(error: unknown): error is SftpError | FilesError {

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import type { Bytes } from "../../../src/bytes/bytes.ts";
 import { decodeHex, encodeHex } from "../../../src/bytes/encoding.ts";
 import { SshError } from "../../../src/ssh/error.ts";
-import { BufferPool, packet, PacketReader, PacketWriter } from "../../../src/ssh/sftp/packet.ts";
+import { packet, PacketPool, PacketReader, PacketWriter } from "../../../src/ssh/sftp/packet.ts";
 import { MAX_PACKET } from "../../../src/ssh/sftp/protocol.ts";
 import { duplexPair } from "../../../src/streams/pair.ts";
 
 /** Writes `stream` in pieces, ends it, and reads the packets. */
-async function readAll(stream: Bytes, piece: number, pool?: BufferPool): Promise<Bytes[]> {
+async function readAll(stream: Bytes, piece: number, pool?: PacketPool): Promise<Bytes[]> {
   const [near, far] = duplexPair();
   const writing = (async () => {
     for (let at = 0; at < stream.length; at += piece) await near.write(stream.subarray(at, at + piece));
@@ -38,7 +38,7 @@ Deno.test("a packet of the largest size arrives, with and without a pool", async
   const stream = new Uint8Array(2 * big.length);
   stream.set(big);
   stream.set(big, big.length);
-  for (const pool of [undefined, new BufferPool(2)]) {
+  for (const pool of [undefined, new PacketPool(2)]) {
     const bodies = await readAll(stream, 40_000, pool);
     assert.deepEqual(bodies.map((body) => body.length), [MAX_PACKET, MAX_PACKET]);
     for (const body of bodies) assert.deepEqual(body, big.subarray(4));
@@ -60,7 +60,7 @@ Deno.test("a stream that ends within a packet is no clean end, wherever it ends"
 });
 
 Deno.test("a pool gives a large buffer out again, and keeps no more than it may", () => {
-  const pool = new BufferPool(1);
+  const pool = new PacketPool(1);
   const [first, second] = [pool.take(200_000), pool.take(200_000)];
   assert.notEqual(first.buffer, second.buffer);
   pool.give(first);
@@ -70,7 +70,7 @@ Deno.test("a pool gives a large buffer out again, and keeps no more than it may"
 });
 
 Deno.test("a pool spends no large buffer on few bytes", () => {
-  assert.equal(new BufferPool(1).take(1000).buffer.byteLength, 1000);
+  assert.equal(new PacketPool(1).take(1000).buffer.byteLength, 1000);
 });
 
 Deno.test("packets sent at once go out whole and in order, and fail together when the connection breaks", async () => {
