@@ -1,5 +1,6 @@
 /** Where an agent may connect for others. */
-import { type DialRange, dialRangeCoversAddress, parseIp } from "../identity/ranges.ts";
+import { type DialRange, dialRangeCoversAddress } from "../identity/ranges.ts";
+import { parseIp } from "../platform/ip.ts";
 import type { TcpAddress } from "../platform/net.ts";
 
 /** How far a connection may go. */

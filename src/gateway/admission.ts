@@ -1,6 +1,7 @@
 /** Who may try at all: caps on connections, and penalties for addresses that only ever fail. */
-import { type AddressRange, parseIp, sourceInRanges } from "../identity/ranges.ts";
+import { sourceInRanges } from "../identity/ranges.ts";
 import type { Clock } from "../platform/clock.ts";
+import { type AddressRange, parseIp } from "../platform/ip.ts";
 import type { ConnectionLimits } from "./config.ts";
 
 /**

@@ -1,18 +1,16 @@
 /** Address ranges, port ranges and durations as flags and policies write them. */
-import ipaddr from "ipaddr.js";
+import {
+  addressInRange,
+  type AddressRange,
+  type IpAddress,
+  parseAddressRange,
+  parseIp,
+} from "../platform/ip.ts";
 
 /** Inclusive. */
 export interface PortRange {
   readonly first: number;
   readonly last: number;
-}
-
-/** IP addresses that share a prefix. */
-export interface AddressRange {
-  /** As it was written. */
-  readonly text: string;
-  readonly address: ipaddr.IPv4 | ipaddr.IPv6;
-  readonly prefix: number;
 }
 
 /** What may be dialled: addresses, or names by a pattern, at some ports. */
@@ -42,50 +40,6 @@ export function portInRange(range: PortRange, port: number): boolean {
   return range.first <= port && port <= range.last;
 }
 
-/**
- * Reads an IPv4 address in four decimal parts or an IPv6 address; an IPv4-mapped one becomes IPv4. Undefined for
- * anything else, the other notations of `inet_aton` among them: what one program reads as a name and another as
- * 127.0.0.1 is how a check is passed by.
- */
-export function parseIp(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
-  if (!text.includes(":") || text.includes("%") || !ipaddr.IPv6.isValid(text)) return undefined;
-  return ipaddr.process(text);
-}
-
-/**
- * Reads `10.0.0.0/8`, `fd00::/8` or a single address.
- * @throws {TypeError} with a sentence: not an address, or bits set beyond the prefix (a likely slip)
- */
-export function parseAddressRange(text: string): AddressRange {
-  const slash = text.indexOf("/");
-  const host = slash < 0 ? text : text.slice(0, slash);
-  const address = parseIp(host);
-  if (!address) throw new TypeError(`'${text}' is not an IP address or a range like 10.0.0.0/8`);
-  const bits = address.kind() === "ipv4" ? 32 : 128;
-  if (slash < 0) return { text, address, prefix: bits };
-  const digits = text.slice(slash + 1);
-  const prefix = /^\d{1,3}$/.test(digits) ? Number(digits) : NaN;
-  if (!(prefix <= bits)) throw new TypeError(`'${text}': the prefix length must be 0-${bits}`);
-  const network = networkOf(address, prefix);
-  if (network !== address.toNormalizedString()) {
-    throw new TypeError(`'${text}' has bits set after the prefix: did you mean ${network}/${prefix}?`);
-  }
-  return { text, address, prefix };
-}
-
-function networkOf(address: ipaddr.IPv4 | ipaddr.IPv6, prefix: number): string {
-  const bytes = address.toByteArray().map((byte, i) => {
-    const kept = Math.min(8, Math.max(0, prefix - 8 * i));
-    return byte & (0xff00 >> kept);
-  });
-  return ipaddr.fromByteArray(bytes).toNormalizedString();
-}
-
-export function addressInRange(range: AddressRange, address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
-  return range.address.kind() === address.kind() && address.match(range.address, range.prefix);
-}
-
 /** Whether the peer's address `source` lies in one of `ranges`. What is not an IP address lies in none. */
 export function sourceInRanges(ranges: readonly AddressRange[], source: string): boolean {
   const address = parseIp(source);
@@ -96,7 +50,7 @@ export function sourceInRanges(ranges: readonly AddressRange[], source: string):
  * Addresses that lead back into the machine that dials, or to its cloud's metadata service: loopback, link-local,
  * unspecified (which Linux connects to itself), multicast and broadcast, and AWS's metadata address over IPv6.
  */
-export function isSpecialAddress(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
+export function isSpecialAddress(address: IpAddress): boolean {
   return SPECIAL_RANGES.has(address.range()) || address.toNormalizedString() === "fd00:ec2:0:0:0:0:0:254";
 }
 
@@ -137,7 +91,7 @@ export function parseDialRange(text: string, options: { names?: boolean } = {}):
  */
 export function dialRangeCoversAddress(
   range: DialRange,
-  address: ipaddr.IPv4 | ipaddr.IPv6,
+  address: IpAddress,
   port: number,
   options: { special?: boolean } = {},
 ): boolean {

@@ -1,46 +1,33 @@
-/** Addresses in CIDR blocks and in the lists of `from=` and `source-address`. */
-import ipaddr from "ipaddr.js";
+/** Addresses in the lists of `from=` and `source-address`. */
+import {
+  addressInRange,
+  type AddressRange,
+  type IpAddress,
+  parseAddressRange,
+  parseIp,
+} from "../platform/ip.ts";
 import { matchPatternList, type PatternVerdict } from "./patterns.ts";
 
-type Address = ipaddr.IPv4 | ipaddr.IPv6;
-
-/** The address of a peer. IPv4 inside IPv6 (`::ffff:192.0.2.1`) counts as IPv4; a zone (`%eth0`) is dropped. */
-function parsePeer(text: string): Address | undefined {
-  const bare = text.replace(/%.*$/, "");
-  if (!isAddress(bare)) return undefined;
-  return ipaddr.process(bare);
+/** The address of a peer; a zone (`%eth0`) is dropped. */
+function parsePeer(text: string): IpAddress | undefined {
+  return parseIp(text.replace(/%.*$/, ""));
 }
 
-/** Whether this is an address in its usual form: not `010.1`, not `0x7f000001`, which ipaddr.js would read as well. */
-function isAddress(text: string): boolean {
-  return ipaddr.IPv4.isValidFourPartDecimal(text) || (text.includes(":") && ipaddr.IPv6.isValid(text));
-}
-
-/** An address, or `address/length` whose host bits are zero. Undefined for everything else. */
-function parseBlock(text: string): [Address, number] | undefined {
-  const [address, length, ...more] = text.split("/");
-  if (more.length > 0 || !isAddress(address)) return undefined;
-  const parsed = ipaddr.parse(address);
-  const size = parsed.kind() === "ipv4" ? 32 : 128;
-  if (length === undefined) return [parsed, size];
-  if (!/^\d{1,3}$/.test(length) || Number(length) > size) return undefined;
-  const block: [Address, number] = [parsed, Number(length)];
-  return hostBitsAreZero(block) ? block : undefined;
-}
-
-function hostBitsAreZero([address, length]: [Address, number]): boolean {
-  return address.toByteArray().every((byte, index) => {
-    const networkBits = Math.min(8, Math.max(0, length - 8 * index));
-    return (byte & (0xff >> networkBits)) === 0;
-  });
+/** An address or a CIDR block. Undefined for everything else, and where host bits are set. */
+function parseBlock(text: string): AddressRange | undefined {
+  try {
+    return parseAddressRange(text);
+  } catch (error) {
+    if (error instanceof TypeError) return undefined;
+    throw error;
+  }
 }
 
 /** Whether `address` lies in `block` (an address or CIDR). False for what is neither. */
 export function inBlock(address: string, block: string): boolean {
   const peer = parsePeer(address);
-  const parsed = parseBlock(block);
-  if (!peer || !parsed || peer.kind() !== parsed[0].kind()) return false;
-  return peer.match(parsed[0] as ipaddr.IPv4 & ipaddr.IPv6, parsed[1]);
+  const range = parseBlock(block);
+  return peer !== undefined && range !== undefined && addressInRange(range, peer);
 }
 
 /**

@@ -3,7 +3,7 @@
  *
  * A name is normalised once, where it enters, and compared as text ever after.
  */
-import ipaddr from "ipaddr.js";
+import { parseIp } from "../platform/ip.ts";
 
 /** DNS limits (RFC 1035 §2.3.4). */
 const MAX_NAME_LENGTH = 253;
@@ -88,14 +88,10 @@ export function shortName(fullName: string, domain: string): string | undefined 
  * spelling; IPv4-mapped ones as IPv4. Undefined for all else, zones and other notations among them.
  */
 export function ipAddress(text: string): string | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text).toString();
-  const bare = text.replace(/^\[(.*)\]$/, "$1");
-  if (!bare.includes(":") || bare.includes("%") || !ipaddr.IPv6.isValid(bare)) return undefined;
-  return ipaddr.process(bare).toString();
+  return parseIp(text.replace(/^\[(.*:.*)\]$/, "$1"))?.toString();
 }
 
 /** Whether an address (as {@link ipAddress} spells it) is loopback, or the "any" of its family. */
 export function isLoopbackOrAny(address: string): boolean {
-  const range = ipaddr.parse(address).range();
-  return range === "loopback" || address === "0.0.0.0" || address === "::";
+  return parseIp(address)?.range() === "loopback" || address === "0.0.0.0" || address === "::";
 }

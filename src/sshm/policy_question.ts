@@ -15,8 +15,8 @@ import {
   identityKinds,
   keyIdentity,
 } from "../identity/principal.ts";
-import { parseIp } from "../identity/ranges.ts";
 import { certificateIdentity } from "../identity/ssh_certificate.ts";
+import { parseIp } from "../platform/ip.ts";
 import { fullName, NameError, normalizeName, shortName } from "../routing/names.ts";
 import { SshmError } from "./exit_codes.ts";
 

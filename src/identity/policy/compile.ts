@@ -1,13 +1,6 @@
 /** From a policy document of the right structure to rules that can be decided by. */
-import {
-  type AddressRange,
-  type DialRange,
-  parseAddressRange,
-  parseDialRange,
-  parseDuration,
-  parsePortRange,
-  type PortRange,
-} from "../ranges.ts";
+import { type AddressRange, parseAddressRange } from "../../platform/ip.ts";
+import { type DialRange, parseDialRange, parseDuration, parsePortRange, type PortRange } from "../ranges.ts";
 import type { Identity } from "../principal.ts";
 import { claimMatches, compileNamePattern, compileTextPattern, didYouMean, type Pattern } from "./match.ts";
 import { type Right, rights, type RightScope, rightTable } from "./rights.ts";

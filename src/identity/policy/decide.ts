@@ -9,15 +9,9 @@
  *  5. any rule that matches → allowed;
  *  6. refused.
  */
+import { parseAddressRange, parseIp } from "../../platform/ip.ts";
 import type { Identity, Restrictions } from "../principal.ts";
-import {
-  dialRangeCoversAddress,
-  isSpecialAddress,
-  parseAddressRange,
-  parseIp,
-  portInRange,
-  sourceInRanges,
-} from "../ranges.ts";
+import { dialRangeCoversAddress, isSpecialAddress, portInRange, sourceInRanges } from "../ranges.ts";
 import type { CompiledRule } from "./compile.ts";
 import { misses } from "./misses.ts";
 import type { Policy } from "./parse.ts";
