@@ -1,11 +1,10 @@
 /** One connection to one gateway: authenticated, registered, served until it ends. */
 import { equal } from "../bytes/bytes.ts";
-import type { KeyType, PublicKey, Signer } from "../keys/types.ts";
+import type { PublicKey, Signer } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
 import { type Net, NetError } from "../platform/net.ts";
-import { defaultClientAlgorithms } from "../ssh/algorithms/lists.ts";
-import { hostKeyAlgorithms } from "../ssh/algorithms/key_algorithms.ts";
+import { defaultClientAlgorithms, preferHostKeys } from "../ssh/algorithms/lists.ts";
 import { type ClientConnection, connectSsh } from "../ssh/client.ts";
 import type { Channel } from "../ssh/connection/types.ts";
 import { type AnnouncedHostKeys, followHostKeys } from "../ssh/connection/host_key_rotation.ts";
@@ -172,7 +171,7 @@ async function connect(
       clock,
       signal,
       loginGraceMs: LOGIN_TIMEOUT_MS,
-      algorithms: await algorithmsFor(gateway, trust),
+      algorithms: preferHostKeys(defaultClientAlgorithms, await trust.known(gateway)),
       verifyHostKey: async (shown) => {
         try {
           await trust.verify(gateway, shown);
@@ -232,18 +231,6 @@ async function dial({ hostname, port }: GatewayAddress, net: Net, clock: Clock, 
   } finally {
     cancel();
   }
-}
-
-/** Asks for a key of a type that is pinned already, as ssh does: another type would look like another host. */
-async function algorithmsFor(gateway: GatewayAddress, trust: GatewayTrust) {
-  const types = new Set<KeyType>((await trust.known(gateway)).map(({ type }) => type));
-  if (types.size === 0) return defaultClientAlgorithms;
-  const known = (name: string) => types.has(hostKeyAlgorithms.get(name)!.keyType as KeyType);
-  const { hostKey } = defaultClientAlgorithms;
-  return {
-    ...defaultClientAlgorithms,
-    hostKey: [...hostKey.filter(known), ...hostKey.filter((name) => !known(name))],
-  };
 }
 
 /** A key that was believed because it was the first vouches for those that come after it. */

@@ -7,8 +7,7 @@ import { printableLines } from "../bytes/printable.ts";
 import { type KnownHosts, parseKnownHosts } from "../keys/known_hosts.ts";
 import { NetError } from "../platform/net.ts";
 import { StateError, type StateFolder } from "../platform/state.ts";
-import { hostKeyAlgorithms } from "../ssh/algorithms/key_algorithms.ts";
-import { type AlgorithmLists, defaultClientAlgorithms } from "../ssh/algorithms/lists.ts";
+import { defaultClientAlgorithms, preferHostKeys } from "../ssh/algorithms/lists.ts";
 import { type ClientConnection, connectSsh } from "../ssh/client.ts";
 import { keepAlive } from "../ssh/connection/keepalive.ts";
 import { SshError } from "../ssh/error.ts";
@@ -56,7 +55,7 @@ export async function openGateway(host: SshmHost, flags: GlobalFlags): Promise<C
       crypto: host.crypto(),
       clock: host.clock,
       signal: host.ending,
-      algorithms: await preferKnown(trust, gateway),
+      algorithms: preferHostKeys(defaultClientAlgorithms, await trust.known(gateway)),
       verifyHostKey: async (shown) => {
         try {
           await trust.verify(gateway, shown);
@@ -132,17 +131,6 @@ async function readKnownHosts(
     found.push(named ? await requireText(files, path, "known hosts") : await openTextIfThere(files, path));
   }
   return { paths, hosts: parseKnownHosts(found.map((file) => file?.text ?? "").join("\n")) };
-}
-
-/** Asks for a key of a type that is known, as ssh does: another type would look like another host. */
-async function preferKnown(trust: GatewayTrust, gateway: GatewayAddress): Promise<AlgorithmLists> {
-  const types = new Set<string>((await trust.known(gateway)).map(({ type }) => type));
-  const isKnown = (name: string) => types.has(hostKeyAlgorithms.get(name)!.keyType);
-  const { hostKey } = defaultClientAlgorithms;
-  return {
-    ...defaultClientAlgorithms,
-    hostKey: [...hostKey.filter(isKnown), ...hostKey.filter((name) => !isKnown(name))],
-  };
 }
 
 function refuseState(): never {

@@ -1,5 +1,6 @@
 /** Lists of algorithms: what is supported, what is on by default, and how a configuration changes that. */
 import { matchesPattern } from "../../keys/patterns.ts";
+import type { PublicKey } from "../../keys/types.ts";
 import { ciphers } from "./ciphers.ts";
 import { kexMethods } from "./kex.ts";
 import { hostKeyAlgorithms, keyAlgorithms, signatureAlgorithms } from "./key_algorithms.ts";
@@ -58,6 +59,23 @@ export const defaultClientAlgorithms: AlgorithmLists = {
   ...defaultAlgorithms,
   hostKey: supportedAlgorithms.hostKey,
 };
+
+/**
+ * A client's lists for a server whose keys are on record: keys of their types are asked for first, as ssh does it, since
+ * a key of another type would look like another server.
+ */
+export function preferHostKeys(
+  lists: AlgorithmLists,
+  known: readonly Pick<PublicKey, "type">[],
+): AlgorithmLists {
+  const types = new Set(known.map(({ type }) => type));
+  const isPreferred = (name: string) => types.has(hostKeyAlgorithms.get(name)!.keyType);
+  const { hostKey } = lists;
+  return {
+    ...lists,
+    hostKey: [...hostKey.filter(isPreferred), ...hostKey.filter((name) => !isPreferred(name))],
+  };
+}
 
 function byDefault(names: readonly string[]): readonly string[] {
   return names.filter((name) => !offByDefault.has(name));

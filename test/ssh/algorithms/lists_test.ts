@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import {
   type AlgorithmLists,
   defaultAlgorithms,
+  defaultClientAlgorithms,
   parseAlgorithmList,
+  preferHostKeys,
   supportedAlgorithms,
 } from "../../../src/ssh/algorithms/lists.ts";
 import {
@@ -94,6 +96,22 @@ Deno.test("names that are not supported are told apart", () => {
     unknown: ["diffie-hellman-group14-sha256"],
   });
   assert.deepEqual(parseAlgorithmList("kex", "-diffie-hellman-*").unknown, []);
+});
+
+Deno.test("a client asks first for the keys that it knows", () => {
+  const known = [{ type: "ssh-rsa" }, { type: "ecdsa-sha2-nistp384" }] as const;
+  const { hostKey, kex } = preferHostKeys(defaultClientAlgorithms, known);
+  assert.deepEqual(hostKey.slice(0, 6), [
+    "rsa-sha2-512-cert-v01@openssh.com",
+    "rsa-sha2-256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+    "ecdsa-sha2-nistp384",
+  ]);
+  assert.deepEqual([...hostKey].sort(), [...defaultClientAlgorithms.hostKey].sort());
+  assert.deepEqual(kex, defaultClientAlgorithms.kex);
+  assert.deepEqual(preferHostKeys(defaultClientAlgorithms, []), defaultClientAlgorithms);
 });
 
 Deno.test("what verifies a login can be listed too", () => {
