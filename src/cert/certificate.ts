@@ -10,7 +10,7 @@ import type { Certificate } from "./types.ts";
 export { certificateAlgorithm, certificateType, plainAlgorithm, plainType } from "../keys/key_types.ts";
 
 /** OpenSSH refuses more (SSHKEY_CERT_MAX_PRINCIPALS). */
-export const MAXIMUM_PRINCIPALS = 256;
+const MAXIMUM_PRINCIPALS = 256;
 /** `validBefore` of a certificate that never expires. */
 export const FOREVER = 0xffff_ffff_ffff_ffffn;
 

@@ -8,7 +8,7 @@ import { KeyError, type PublicKey } from "../keys/types.ts";
 const MAGIC = encodeText("SSHKRL\n\0");
 const FORMAT_VERSION = 1;
 /** Sixteen mebibytes are half a million revoked keys: more is a mistake or an attack. */
-export const MAXIMUM_KRL_SIZE = 16 * 1024 * 1024;
+const MAXIMUM_KRL_SIZE = 16 * 1024 * 1024;
 const MAXIMUM_SERIAL = 0xffff_ffff_ffff_ffffn;
 
 const Section = { CERTIFICATES: 1, KEYS: 2, SHA1: 3, SIGNATURE: 4, SHA256: 5, EXTENSION: 255 } as const;

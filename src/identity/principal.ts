@@ -62,11 +62,6 @@ export function sameIdentity(a: IdentityRef, b: IdentityRef): boolean {
   return a.issuer === b.issuer && a.subject === b.subject;
 }
 
-/** A map key for an identity; different identities have different ones. */
-export function identityKey({ issuer, subject }: IdentityRef): string {
-  return JSON.stringify([issuer, subject]);
-}
-
 /** Nobody in particular. Not the same as any other identity that was proved. */
 export const anonymous: Identity = Object.freeze({
   kind: "anonymous",

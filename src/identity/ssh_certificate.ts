@@ -1,11 +1,10 @@
 /** From an OpenSSH user certificate that has passed every check to an identity. */
+import { FOREVER } from "../cert/certificate.ts";
 import type { Certificate } from "../cert/types.ts";
 import { type Identity, IdentityError, isUnderDomain, type Restrictions } from "./principal.ts";
 
 /** Principals that begin so name groups. */
 const GROUP_PREFIX = "group:";
-/** `valid-before` of a certificate that never expires. */
-const FOREVER = 2n ** 64n - 1n;
 
 export interface CertificateContext {
   /** `SHA256:…` of the certified key. */
@@ -99,7 +98,7 @@ function meaningOf(principal: string, context: CertificateContext): Named {
  * Refuses an e-mail address whose domain is a trust domain or below one: it would read as a workload's name.
  * @throws {IdentityError} `email-under-trust-domain`
  */
-export function refuseEmailUnder(domain: string, email: string, trustDomains: readonly string[]): void {
+function refuseEmailUnder(domain: string, email: string, trustDomains: readonly string[]): void {
   const holder = trustDomains.find((trustDomain) => isUnderDomain(domain, trustDomain));
   if (holder === undefined) return;
   throw new IdentityError(

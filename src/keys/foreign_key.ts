@@ -22,7 +22,7 @@ interface Sshpk {
 }
 
 /** One round takes some 20 ms here; ssh-keygen writes 16 or 24 unless told otherwise. */
-export const MAXIMUM_BCRYPT_ROUNDS = 512;
+const MAXIMUM_BCRYPT_ROUNDS = 512;
 
 /** Ciphers of OpenSSH files that `sshpk` decrypts, with their block size. */
 const opensshCiphers: Readonly<Record<string, number>> = {

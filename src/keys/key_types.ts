@@ -5,11 +5,9 @@ import { encodeBase64Url } from "../bytes/encoding.ts";
 import type { KeyType } from "./types.ts";
 
 /** RSA moduli below this are refused everywhere: they have been factored or soon will be. */
-export const MINIMUM_RSA_BITS = 1024;
-/** What RSA keys should have at least to be accepted for authentication (NIST SP 800-131A). */
-export const ACCEPTED_RSA_BITS = 2048;
+const MINIMUM_RSA_BITS = 1024;
 /** RSA moduli above this are refused: verifying takes time that an attacker need not spend. */
-export const MAXIMUM_RSA_BITS = 16384;
+const MAXIMUM_RSA_BITS = 16384;
 /** Public exponents above 64 bits are refused for the same reason, as OpenSSL does. */
 const MAXIMUM_RSA_EXPONENT_BYTES = 8;
 

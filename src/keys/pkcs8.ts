@@ -4,7 +4,7 @@ import { DerReader, Tag } from "./der.ts";
 import { KeyError } from "./types.ts";
 
 /** OpenSSL writes 2048, cautious people a million: above this a file only wants to waste time. */
-export const MAXIMUM_PBKDF2_ITERATIONS = 10_000_000;
+const MAXIMUM_PBKDF2_ITERATIONS = 10_000_000;
 
 const PBES2 = "2a864886f70d01050d";
 const PBKDF2 = "2a864886f70d01050c";

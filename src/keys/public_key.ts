@@ -89,7 +89,7 @@ export function formatPublicKey(key: PublicKey | Bytes, comment = ""): string {
 }
 
 /** `SHA256:…` of any blob, as `ssh-keygen -l` prints it. */
-export async function fingerprintOf(blob: Bytes): Promise<string> {
+async function fingerprintOf(blob: Bytes): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", blob));
   return "SHA256:" + encodeBase64(digest).replace(/=+$/, "");
 }

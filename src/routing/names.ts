@@ -58,15 +58,6 @@ function toAscii(text: string): string {
   }
 }
 
-/** As {@link normalizeName}, undefined instead of throwing. */
-export function tryNormalizeName(text: string): string | undefined {
-  try {
-    return normalizeName(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * The full name under which a node is registered: a name of one label is short for `NAME.DOMAIN`.
  * @param name normalised

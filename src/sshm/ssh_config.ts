@@ -25,7 +25,7 @@ type Block = readonly [
 ];
 
 /** What the gateway is called in the file: its own name would be the name of the machine's usual SSH server. */
-export function gatewayAlias({ hostname }: GatewayAddress): string {
+function gatewayAlias({ hostname }: GatewayAddress): string {
   return `mesh-${hostname}`;
 }
 

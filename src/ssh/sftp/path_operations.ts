@@ -61,7 +61,7 @@ async function describe(context: Context, folder: string, names: readonly string
 }
 
 /** Reply to statvfs@openssh.com and fstatvfs@openssh.com. */
-export function fileSystemReply(id: number, stat: FileSystemStat, readOnly: boolean): Bytes {
+function fileSystemReply(id: number, stat: FileSystemStat, readOnly: boolean): Bytes {
   return extendedReply(id, (writer) => {
     const fields = [
       stat.blockSize,

@@ -5,7 +5,7 @@ import type { Bytes } from "../../bytes/bytes.ts";
 export const TRANSFER_REQUESTS = 64;
 
 /** Bytes outstanding or waiting for their turn in one transfer: 1 Gbit/s over 64 ms. */
-export const TRANSFER_BYTES = 8 * 1024 * 1024;
+const TRANSFER_BYTES = 8 * 1024 * 1024;
 
 /** Reads up to `length` bytes at `offset`; may return fewer, and null at the end. */
 export type ReadAt = (offset: number, length: number) => Promise<Bytes | null>;
