@@ -1,6 +1,6 @@
 /** Where an agent may connect for others. */
 import { type DialRange, dialRangeCoversAddress } from "../identity/ranges.ts";
-import { parseIp } from "../platform/ip.ts";
+import { isLoopback, parseIp } from "../platform/ip.ts";
 import type { TcpAddress } from "../platform/net.ts";
 
 /** How far a connection may go. */
@@ -38,7 +38,7 @@ export async function addressesWithin(
   return addresses.filter((text) => {
     const address = parseIp(text);
     if (!address) return false;
-    if (reach.itself && (address.range() === "loopback" || own.has(text))) return true;
+    if (reach.itself && (isLoopback(address) || own.has(text))) return true;
     return beyond.some((range) => dialRangeCoversAddress(range, address, port));
   }).map((hostname) => ({ transport: "tcp", hostname, port }));
 }

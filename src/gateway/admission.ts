@@ -115,6 +115,6 @@ function isExempt(ranges: readonly AddressRange[], address: string): boolean {
 /** What counts as one source: an IPv4 address, or the /64 that one IPv6 subscriber has. */
 function sourceOf(address: string): string {
   const ip = parseIp(address);
-  if (!ip || ip.kind() === "ipv4") return ip?.toString() ?? address;
-  return ip.toByteArray().slice(0, 8).join(".");
+  if (!ip || ip.bits === 32) return ip?.toString() ?? address;
+  return ip.bytes.slice(0, 8).join(".");
 }

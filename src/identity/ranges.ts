@@ -51,16 +51,21 @@ export function sourceInRanges(ranges: readonly AddressRange[], source: string):
  * unspecified (which Linux connects to itself), multicast and broadcast, and AWS's metadata address over IPv6.
  */
 export function isSpecialAddress(address: IpAddress): boolean {
-  return SPECIAL_RANGES.has(address.range()) || address.toNormalizedString() === "fd00:ec2:0:0:0:0:0:254";
+  return SPECIAL_RANGES.some((range) => addressInRange(range, address));
 }
 
-const SPECIAL_RANGES: ReadonlySet<string> = new Set([
-  "loopback",
-  "linkLocal",
-  "unspecified",
-  "multicast",
-  "broadcast",
-]);
+/** RFC 6890, but for the last. `::/96` is unspecified, loopback, and IPv4 addresses in a spelling given up long ago. */
+const SPECIAL_RANGES: readonly AddressRange[] = [
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "224.0.0.0/4",
+  "255.255.255.255",
+  "::/96",
+  "fe80::/10",
+  "ff00::/8",
+  "fd00:ec2::254",
+].map(parseAddressRange);
 
 /**
  * Reads what `--allow-dial` and `dial:` take: `10.0.0.0/8:5432`, `10.0.0.7:8000-8100`, `[fd00::]/8:443`,
@@ -102,7 +107,7 @@ export function dialRangeCoversAddress(
 
 /** Whether a range that holds a special address holds only such: long enough not to be meant as "everything". */
 function isNarrow(range: AddressRange): boolean {
-  const shortest = range.address.kind() === "ipv4" ? 8 : 10;
+  const shortest = range.address.bits === 32 ? 8 : 10;
   return range.prefix >= shortest && isSpecialAddress(range.address);
 }
 

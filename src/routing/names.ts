@@ -3,7 +3,7 @@
  *
  * A name is normalised once, where it enters, and compared as text ever after.
  */
-import { parseIp } from "../platform/ip.ts";
+import { isLoopback, parseIp } from "../platform/ip.ts";
 
 /** DNS limits (RFC 1035 §2.3.4). */
 const MAX_NAME_LENGTH = 253;
@@ -84,5 +84,5 @@ export function ipAddress(text: string): string | undefined {
 
 /** Whether an address (as {@link ipAddress} spells it) is loopback, or the "any" of its family. */
 export function isLoopbackOrAny(address: string): boolean {
-  return parseIp(address)?.range() === "loopback" || address === "0.0.0.0" || address === "::";
+  return address === "0.0.0.0" || address === "::" || isLoopback(parseIp(address)!);
 }

@@ -83,6 +83,7 @@ Deno.test("a range covers addresses that lead back only when it consists of such
     "::",
     "fe80::1",
     "fd00:ec2::254",
+    "::127.0.0.1",
     "224.0.0.1",
     "255.255.255.255",
   ];

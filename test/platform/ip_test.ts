@@ -36,7 +36,7 @@ Deno.test("address ranges are exact, and a slip in the host bits is named", () =
   assert.equal(inside("::/0", "10.0.0.1"), false);
   assert.equal(inside("0.0.0.0/0", "::1"), false);
   assert.throws(() => parseAddressRange("10.0.0.1/8"), /did you mean 10\.0\.0\.0\/8/);
-  assert.throws(() => parseAddressRange("fd00::1/8"), /did you mean fd00:0:0:0:0:0:0:0\/8/);
+  assert.throws(() => parseAddressRange("fd00::1/8"), /did you mean fd00::\/8/);
   for (
     const text of ["", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10/8", "fd00::/129", "10.0.0.0/8/8", "*"]
   ) {
@@ -55,7 +55,7 @@ Deno.test("every address lies in its own network of any length, and its neighbou
   fc.assert(
     fc.property(fc.ipV4(), fc.integer({ min: 1, max: 32 }), (text, prefix) => {
       const address = parseIp(text)!;
-      const bits = address.toByteArray().reduce((sum, byte) => sum * 256 + byte, 0);
+      const bits = address.bytes.reduce((sum, byte) => sum * 256 + byte, 0);
       const step = 2 ** (32 - prefix);
       const write = (value: number) =>
         [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
