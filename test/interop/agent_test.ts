@@ -45,8 +45,8 @@ const KEYS: Readonly<Record<string, KeyKind>> = {
   "ecdsa-sha2-nistp256": "ecdsa-256",
   "ecdsa-sha2-nistp384": "ecdsa-384",
   "ecdsa-sha2-nistp521": "ecdsa-521",
-  "rsa-sha2-256": "rsa-3072",
-  "rsa-sha2-512": "rsa-3072",
+  "rsa-sha2-256": "rsa-2048",
+  "rsa-sha2-512": "rsa-2048",
 };
 const CERTIFIED = Object.keys(KEYS).map((name) => `${name}-cert-v01@openssh.com`);
 
