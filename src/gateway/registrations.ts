@@ -1,5 +1,6 @@
 /** What one client has asked the gateway to forward to it (`tcpip-forward`): names it serves, ports it opened. */
 import type { Decision, Resource } from "../identity/policy/mod.ts";
+import { afterLong } from "../platform/clock.ts";
 import { formatAddress } from "../platform/net.ts";
 import { permitsListen } from "../keys/restrictions.ts";
 import { classifyForward, type ListenerPort, type NodePort } from "../routing/forward_request.ts";
@@ -31,9 +32,15 @@ interface Grant {
   readonly resource: Resource;
   /** For people: `web.localhost:22`. */
   readonly what: string;
+  /** Address as asked and port as answered: what a cancel says. */
+  readonly answered: string;
   readonly lease?: Lease;
+  /** Whether it is to be published where that is permitted. */
+  readonly publish?: boolean;
   /** Other gateways that lie between here and the node. */
   readonly path?: readonly string[];
+  /** Forgets that the grant was for a time only. */
+  readonly cancelLimit: () => void;
   end(): Promise<void>;
 }
 
@@ -41,6 +48,8 @@ export class Registrations implements Holder {
   readonly #client: Client;
   readonly #parts: GatewayParts;
   readonly #grants = new Set<Grant>();
+  /** Forwards that are asked for and not yet answered, by address and the port of the answer. */
+  readonly #asking = new Set<string>();
 
   constructor(client: Client, parts: GatewayParts) {
     this.#client = client;
@@ -95,6 +104,7 @@ export class Registrations implements Holder {
       // As a connection would pass them: this one in front.
       const fault = pathFault(path, this.#parts.mesh.id);
       if (fault !== undefined) throw new Refused(fault, "gateways");
+      this.#requireListed(offer.name, port);
       const request = classifyForward(host, port, this.#parts.naming);
       if (request.kind !== "node-port") throw new Refused("this is no name of a node", "names");
       await this.#serveName(
@@ -166,7 +176,7 @@ export class Registrations implements Holder {
 
   evicted(lease: Lease, why: string): void {
     for (const grant of this.#grants) {
-      if (grant.lease?.name === lease.name && grant.lease.epoch === lease.epoch) this.#grants.delete(grant);
+      if (grant.lease?.name === lease.name && grant.lease.epoch === lease.epoch) this.#forget(grant);
     }
     const { name, epoch } = lease;
     this.#parts.audit.record("node.evicted", { name, epoch, reason: why }, this.#client.auditContext);
@@ -178,21 +188,41 @@ export class Registrations implements Holder {
 
   async #grant(asked: HostPort): Promise<GrantedListener> {
     const { naming } = this.#parts;
-    const { identity, login } = this.#client;
-    if (!permitsListen(login.restrictions, asked.host, asked.port)) {
-      throw new Refused("your key's line does not permit this forward (permitlisten)", "permitlisten");
-    }
+    const { identity } = this.#client;
+    this.#requireListed(asked.host, asked.port);
     const request = classifyForward(asked.host, asked.port, { ...naming, ownName: identity.fqdn });
     switch (request.kind) {
       case "node-port":
       case "own-name":
-        return await this.#serveName(asked, request);
+        return await this.#serveNameOnce(asked, request);
       case "listener":
         return await this.#openPort(asked, request);
       case "mesh":
         throw new Refused(`this gateway does not carry mesh traffic (port ${asked.port}) yet`, "mesh");
       case "refused":
         throw new Refused(request.reason, "names");
+    }
+  }
+
+  /** @throws {Refused} when the key's line names other forwards */
+  #requireListed(host: string, port: number): void {
+    if (permitsListen(this.#client.restrictions, host, port)) return;
+    throw new Refused("your key's line does not permit this forward (permitlisten)", "permitlisten");
+  }
+
+  /**
+   * Address and port are all that a cancel says, and that a connection to the node does: what is answered alike, as port 0
+   * and the port that stands for it, is one forward and can be asked for once.
+   */
+  async #serveNameOnce(asked: HostPort, request: NodePort): Promise<GrantedListener> {
+    const key = answeredText(asked, request.answerPort);
+    const stands = [...this.#grants].some(({ answered }) => answered === key);
+    if (stands || this.#asking.has(key)) throw new Refused("you have this forward already", "names");
+    this.#asking.add(key);
+    try {
+      return await this.#serveName(asked, request);
+    } finally {
+      this.#asking.delete(key);
     }
   }
 
@@ -220,21 +250,32 @@ export class Registrations implements Holder {
       shared: decision.shared,
     };
     const lease = await registry.register(claim, this, { signal: client.ended });
+    const answered = answeredText(asked, answerPort);
+    const end = async () => void await registry.release(lease, endpoint.asked);
+    try {
+      client.ended.throwIfAborted();
+      // Former holders may have been waited for: the right may be gone meanwhile.
+      this.#decide("register", resource);
+    } catch (error) {
+      await end();
+      throw error;
+    }
     if (path) mesh.paths.set(lease, path);
+    // Another gateway offers anew what it has something else to say of.
+    for (const former of this.#grants) if (former.answered === answered) this.#forget(former);
     const what = `${name}:${port}`;
     const grant: Grant = {
       asked,
       action: "register",
       resource,
       what,
+      answered,
       lease,
+      publish,
       path,
-      end: async () => void await registry.release(lease, endpoint.asked),
+      cancelLimit: this.#limit(decision, () => grant),
+      end,
     };
-    if (client.ended.aborted) {
-      await grant.end();
-      throw client.ended.reason;
-    }
     this.#grants.add(grant);
     const { published } = endpoint;
     const { epoch } = lease;
@@ -260,8 +301,8 @@ export class Registrations implements Holder {
 
   /** Publishing is a right of its own: it may have come or gone. */
   async #refresh(grant: Grant): Promise<void> {
-    const { lease, resource } = grant;
-    if (!lease || resource.kind !== "node" || (resource.port !== 80 && resource.port !== 443)) return;
+    const { lease, resource, publish } = grant;
+    if (!lease || !publish || resource.kind !== "node") return;
     const { registry } = this.#parts;
     const current = (await registry.list(lease.name)).find(({ epoch }) => epoch === lease.epoch);
     const endpoint = current?.endpoints.find(({ port }) => port === resource.port);
@@ -279,13 +320,23 @@ export class Registrations implements Holder {
     const listener = await net.listen({ transport: "tcp", hostname, port }).catch((error) => {
       throw new Refused(`port ${port} cannot be opened here: ${error.message}`, "listen");
     });
-    if (client.ended.aborted) {
+    try {
+      client.ended.throwIfAborted();
+      this.#decide("listen", resource);
+    } catch (error) {
       listener.close();
-      throw client.ended.reason;
+      throw error;
     }
     const what = formatAddress(listener.address);
-    const end = () => Promise.resolve(listener.close());
-    const grant: Grant = { asked, action: "listen", resource, what, end };
+    const grant: Grant = {
+      asked,
+      action: "listen",
+      resource,
+      what,
+      answered: answeredText(asked, port),
+      cancelLimit: this.#limit(decision, () => grant),
+      end: () => Promise.resolve(listener.close()),
+    };
     this.#grants.add(grant);
     audit.record("listener.opened", { address: what, rule: decision.rule }, client.auditContext);
     serveOpenedPort({ listener, asked, client, resource, decision }, this.#parts);
@@ -304,8 +355,22 @@ export class Registrations implements Holder {
     throw new Refused(decision.peerSentence, decision.rule);
   }
 
+  /** What a rule grants for a time (`max_session`) ends with it. */
+  #limit({ maxSession }: Decision, grant: () => Grant): () => void {
+    if (maxSession === undefined) return () => {};
+    return afterLong(this.#parts.clock, maxSession, () => {
+      this.#client.explain(grant().asked, "this has lasted as long as a rule allows (max_session)");
+      this.#end(grant());
+    });
+  }
+
+  #forget(grant: Grant): boolean {
+    grant.cancelLimit();
+    return this.#grants.delete(grant);
+  }
+
   async #end(grant: Grant): Promise<void> {
-    if (!this.#grants.delete(grant)) return;
+    if (!this.#forget(grant)) return;
     await grant.end();
     const { audit } = this.#parts;
     const { lease, what, resource } = grant;
@@ -316,4 +381,8 @@ export class Registrations implements Holder {
       audit.record("listener.closed", { address: what }, this.#client.auditContext);
     }
   }
+}
+
+function answeredText({ host }: HostPort, port: number): string {
+  return formatAddress({ transport: "tcp", hostname: host, port });
 }

@@ -1,5 +1,6 @@
 /** Time as an argument: the real clock, or a test's. */
 
+/** What tells the time and waits. */
 export interface Clock {
   /** Wall clock, milliseconds since 1970 (UTC). */
   now(): number;
@@ -34,3 +35,15 @@ export const systemClock: Clock = {
     });
   },
 };
+
+/** Longest delay that timers take: 2³¹ − 1 ms, some 24 days. Beyond it they fire at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** As {@link Clock.after}, for delays of any length. */
+export function afterLong(clock: Clock, ms: number, callback: () => void): () => void {
+  let cancel = clock.after(Math.min(ms, LONGEST_TIMER), () => {
+    if (ms > LONGEST_TIMER) cancel = afterLong(clock, ms - LONGEST_TIMER, callback);
+    else callback();
+  });
+  return () => cancel();
+}

@@ -12,7 +12,7 @@
  *
  * Whatever path leaves the block, the record is written: an end that nobody stated is `abandoned`.
  */
-import type { Clock } from "../platform/clock.ts";
+import { afterLong, type Clock } from "../platform/clock.ts";
 import type { RelayResult } from "../streams/relay.ts";
 import { type Actor, actorOf } from "./actor.ts";
 import { jsonLine } from "./json_line.ts";
@@ -167,7 +167,7 @@ export class Flow implements Disposable {
     this.#startedMonotonic = clock.monotonic();
     const { maxSession } = start;
     if (maxSession !== undefined) {
-      this.#cancelLimit = after(
+      this.#cancelLimit = afterLong(
         clock,
         maxSession,
         () => this.cut("max-session", "the session has lasted as long as it may"),
@@ -258,17 +258,6 @@ export class Flow implements Disposable {
   [Symbol.dispose](): void {
     this.end("abandoned");
   }
-}
-
-/** Longest delay that timers take: 2³¹ − 1 ms, some 24 days. Beyond it they fire at once. */
-const LONGEST_TIMER = 2 ** 31 - 1;
-
-function after(clock: Clock, ms: number, callback: () => void): () => void {
-  let cancel = clock.after(Math.min(ms, LONGEST_TIMER), () => {
-    if (ms > LONGEST_TIMER) cancel = after(clock, ms - LONGEST_TIMER, callback);
-    else callback();
-  });
-  return () => cancel();
 }
 
 function messageOf(error: unknown): string {
