@@ -1,6 +1,6 @@
 /** Flags and environment variables of the agent's command. */
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseDialRange } from "../identity/ranges.ts";
+import { type Flag, formatHelp, readCommandLine } from "./command_line.ts";
 import type { AgentConfig } from "./config.ts";
 import { AgentError, exitCodes } from "./exit_codes.ts";
 import { DEFAULT_EXPOSURES, parseExposure } from "./exposure.ts";
@@ -18,20 +18,6 @@ export interface FlagSources {
 /** Asked for help instead of a run. */
 export interface HelpText {
   readonly help: string;
-}
-
-/** One flag. */
-interface Flag {
-  /** As commander writes it: `--name <NAME>`. */
-  readonly flags: string;
-  readonly help: string;
-  /** The environment variable that stands for it. */
-  readonly variable?: string;
-  /** Reads one value; what it throws becomes the sentence of the mistake. */
-  readonly parse?: (text: string) => unknown;
-  /** May be repeated; its variable holds values between white space. */
-  readonly list?: boolean;
-  readonly choices?: readonly string[];
 }
 
 const FLAGS: readonly Flag[] = [
@@ -160,82 +146,14 @@ type Values = {
  * Reads flags and variables; a flag wins over its variable.
  * @throws {AgentError} `usage`
  */
-export function parseFlags(sources: FlagSources): AgentConfig | HelpText {
-  const command = new Command("agent").exitOverride().helpOption("-h, --help", "this text")
-    .description("Registers this machine at a gateway and serves it over SSH.")
-    .argument(
-      "[COMMAND...]",
-      "a child: inherits input, output and environment; its exit status is the agent's",
-    )
-    // What follows the command is the command's.
-    .passThroughOptions()
-    .addHelpText("after", exitCodeHelp);
-  for (const flag of FLAGS) command.addOption(optionOf(flag));
-  let help = "";
-  command.configureOutput({ writeOut: (text) => help += text, writeErr: () => {} });
-  for (const flag of FLAGS) applyVariable(command, flag, sources.environment);
-  try {
-    command.parse(sources.args, { from: "user" });
-  } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return { help };
-    if (error instanceof Error && "code" in error) {
-      throw usage(error.message.replace(/^error: /, "").replaceAll("\n", " "));
-    }
-    throw error;
-  }
-  return complete(command.opts<Values>(), command.args, sources.environment);
+export function parseFlags({ args, environment }: FlagSources): AgentConfig | HelpText {
+  const line = readCommandLine(FLAGS, args, environment);
+  if (!line) return { help: formatHelp(FLAGS, "agent", ABOUT, COMMAND) + exitCodeHelp() };
+  return complete(line.values as Values, line.command, environment);
 }
 
-function optionOf({ flags, help, parse, list, choices }: Flag): Option {
-  const option = new Option(flags, help);
-  if (choices) return option.choices(choices);
-  if (!parse && !list) return option;
-  const read = parse ?? ((text: string) => text);
-  // Values collected so far; a default would be shared between parses.
-  let collected: unknown[] | undefined;
-  return option.argParser((text) => {
-    const value = readValue(read, text);
-    if (!list) return value;
-    collected = [...collected ?? [], value];
-    return collected;
-  });
-}
-
-function readValue(read: (text: string) => unknown, text: string): unknown {
-  try {
-    return read(text);
-  } catch (error) {
-    if (error instanceof TypeError) throw new InvalidArgumentError(error.message);
-    throw error;
-  }
-}
-
-/** A variable counts as its flag's default: any flag on the line replaces it. */
-function applyVariable(command: Command, flag: Flag, environment: FlagSources["environment"]): void {
-  const value = flag.variable === undefined ? undefined : environment(flag.variable);
-  if (!value) return;
-  const option = command.options.find((option) => option.flags === flag.flags)!;
-  const read = flag.parse ?? ((text: string) => text);
-  try {
-    let parsed: unknown;
-    if (option.isBoolean()) parsed = truth(value);
-    else if (flag.list) parsed = value.trim().split(/\s+/).map(read);
-    else parsed = read(value);
-    if (flag.choices && !flag.choices.includes(value)) {
-      throw new TypeError(`'${value}' is not one of ${flag.choices}`);
-    }
-    command.setOptionValueWithSource(option.attributeName(), parsed, "env");
-  } catch (error) {
-    if (error instanceof TypeError) throw usage(`${flag.variable}: ${error.message}`);
-    throw error;
-  }
-}
-
-function truth(value: string): boolean {
-  if (/^(1|true|yes)$/i.test(value)) return true;
-  if (/^(0|false|no)$/i.test(value)) return false;
-  throw new TypeError(`'${value}' is neither true nor false`);
-}
+const ABOUT = "Registers this machine at a gateway and serves it over SSH.";
+const COMMAND = "a child: inherits input, output and environment; its exit status is the agent's";
 
 /** Registered exactly as it is asked for, so only its shape is checked here; the gateway decides. */
 function name(text: string): string {
