@@ -11,14 +11,13 @@ import {
   type AesGcm,
   type ChachaPoly,
   type CryptoProvider,
+  HASH_LENGTHS,
   type HashName,
   type Hmac,
   requireAtLeast,
   requireLength,
 } from "../platform/crypto.ts";
 import { Allocation, type Libcrypto, loadLibcrypto, NULL, versionOf } from "./libcrypto_library.ts";
-
-const TAG_LENGTHS: Record<HashName, number> = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 };
 
 // EVP_CIPHER_CTX_ctrl
 const AEAD_GET_TAG = 0x10;
@@ -39,7 +38,6 @@ export function openLibcrypto(path: string): CryptoProvider {
   const ciphers = new Map(CIPHERS.map((name) => [name, fetched(name, library.EVP_CIPHER_fetch)]));
   const poly1305 = fetched("POLY1305", library.EVP_MAC_fetch);
   const digests: Record<HashName, bigint> = {
-    sha1: library.EVP_sha1(),
     sha256: library.EVP_sha256(),
     sha384: library.EVP_sha384(),
     sha512: library.EVP_sha512(),
@@ -48,11 +46,11 @@ export function openLibcrypto(path: string): CryptoProvider {
     name: `libcrypto ${version}`,
     hash(name, ...parts) {
       const data = concat(...parts);
-      const digest = new Uint8Array(TAG_LENGTHS[name]);
+      const digest = new Uint8Array(HASH_LENGTHS[name]);
       check(library.EVP_Digest(data, BigInt(data.length), digest, NULL, digests[name], NULL));
       return digest;
     },
-    hmac: (hash, key) => new LibcryptoHmac(library, digests[hash], TAG_LENGTHS[hash], key),
+    hmac: (hash, key) => new LibcryptoHmac(library, digests[hash], HASH_LENGTHS[hash], key),
     chachaPoly(key) {
       requireLength("ChaCha20-Poly1305 key", key.length, 64);
       return new LibcryptoChachaPoly(library, ciphers.get("ChaCha20")!, poly1305, key);

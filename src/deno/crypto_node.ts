@@ -20,13 +20,12 @@ import {
   type AesGcm,
   type ChachaPoly,
   type CryptoProvider,
+  HASH_LENGTHS,
   type HashName,
   type Hmac,
   requireAtLeast,
   requireLength,
 } from "../platform/crypto.ts";
-
-const TAG_LENGTHS: Record<HashName, number> = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 };
 
 export const nodeCrypto: CryptoProvider = {
   name: "node:crypto",
@@ -70,7 +69,7 @@ class NodeHmac implements Hmac {
   constructor(hash: HashName, key: Bytes) {
     requireAtLeast("HMAC key", key.length, 1);
     this.#hash = hash;
-    this.length = TAG_LENGTHS[hash];
+    this.length = HASH_LENGTHS[hash];
     this.#key = new Keyed(createSecretKey(key));
   }
 

@@ -38,7 +38,6 @@ export function libcryptoPaths(os: string = Deno.build.os, arch: string = Deno.b
 
 const functions = {
   OpenSSL_version_num: { parameters: [], result: "usize" },
-  EVP_sha1: { parameters: [], result: "usize" },
   EVP_sha256: { parameters: [], result: "usize" },
   EVP_sha384: { parameters: [], result: "usize" },
   EVP_sha512: { parameters: [], result: "usize" },

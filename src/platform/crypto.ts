@@ -10,8 +10,13 @@
  */
 import type { Bytes } from "../bytes/bytes.ts";
 
-export type HashName = "sha1" | "sha256" | "sha384" | "sha512";
+/** Hashes of key exchange and MACs (FIPS 180-4). */
+export type HashName = "sha256" | "sha384" | "sha512";
 
+/** Bytes of a digest, and so of an HMAC's tag. */
+export const HASH_LENGTHS: Readonly<Record<HashName, number>> = { sha256: 32, sha384: 48, sha512: 64 };
+
+/** Where the symmetric primitives come from. */
 export interface CryptoProvider {
   /** For the log: `libcrypto OpenSSL 3.0.19`, `node:crypto`. */
   readonly name: string;
@@ -27,6 +32,7 @@ export interface CryptoProvider {
   aesCtr(key: Bytes, iv: Bytes): AesCtr;
 }
 
+/** HMAC (RFC 2104) under one key. */
 export interface Hmac {
   /** Length of a tag in bytes. */
   readonly length: number;
@@ -64,6 +70,7 @@ export interface AesGcm {
   free(): void;
 }
 
+/** The key stream of AES-CTR under one key, from one counter block on. */
 export interface AesCtr {
   /** XORs the next `end - start` bytes of key stream into `data[start, end)`, in place. */
   xor(data: Bytes, start: number, end: number): void;
