@@ -7,57 +7,249 @@
  *
  * @module
  */
+
+// Bytes and streams.
 export type { Bytes } from "./src/bytes/bytes.ts";
+export { printable, printableLines } from "./src/bytes/printable.ts";
 export { type Duplex, plain, type PlainDuplex } from "./src/streams/duplex.ts";
 export { duplexPair } from "./src/streams/pair.ts";
-export { relay, type RelayOptions, type RelayResult } from "./src/streams/relay.ts";
+export {
+  relay,
+  type RelayClock,
+  type RelayFault,
+  type RelayOptions,
+  type RelayResult,
+} from "./src/streams/relay.ts";
 
 // What a runtime gives.
 export { type Clock, systemClock } from "./src/platform/clock.ts";
-export type { CryptoProvider } from "./src/platform/crypto.ts";
+export type { AesCtr, AesGcm, ChachaPoly, CryptoProvider, HashName, Hmac } from "./src/platform/crypto.ts";
+export {
+  type Accounts,
+  type DirectoryHandle,
+  type FileChange,
+  type FileHandle,
+  type Files,
+  FilesError,
+  type FilesErrorCode,
+  type FileStat,
+  type FileSystemStat,
+  type OpenOptions,
+} from "./src/platform/files.ts";
 export {
   type Address,
   type Net,
   type NetConnection,
   NetError,
+  type NetErrorCode,
   type NetListener,
+  type TcpAddress,
+  type UnixAddress,
 } from "./src/platform/net.ts";
-export type { Child, Command, ExitStatus, Processes, TerminalChild } from "./src/platform/process.ts";
+export {
+  type Child,
+  type Command,
+  type ExitStatus,
+  type PipeReader,
+  type PipeWriter,
+  type Processes,
+  SpawnError,
+  type Terminal,
+  type TerminalChild,
+  type TerminalSize,
+} from "./src/platform/process.ts";
 
-// Keys and certificates.
-export { KeyError, type KeyType, type PublicKey, type Signer } from "./src/keys/types.ts";
-export { decodePublicKey, formatPublicKey, parsePublicKeyLine } from "./src/keys/public_key.ts";
+// Keys, and the files and agents they lie in.
+export {
+  KeyError,
+  type KeyType,
+  type PublicKey,
+  type Signer,
+  type VerifiedSignature,
+} from "./src/keys/types.ts";
+export {
+  decodePublicKey,
+  formatPublicKey,
+  parsePublicKeyLine,
+  type PublicKeyLine,
+} from "./src/keys/public_key.ts";
 export {
   formatPrivateKey,
   generatePrivateKey,
   parsePrivateKey,
   type PrivateKey,
 } from "./src/keys/private_key.ts";
-export * from "./src/keys/authorized_keys.ts";
-export * from "./src/keys/known_hosts.ts";
-export * from "./src/keys/agent_client.ts";
+export { AgentClient, AgentError, type AgentIdentity } from "./src/keys/agent_client.ts";
+export {
+  type AskingPeer,
+  type AuthorizedKey,
+  type AuthorizedKeys,
+  findAuthorities,
+  findAuthorizedKey,
+  isUnrestrictedLine,
+  lineApplies,
+  type LineFault,
+  parseAuthorizedKeys,
+} from "./src/keys/authorized_keys.ts";
+export type { LineOptions } from "./src/keys/authorized_keys_options.ts";
+export {
+  isUnrestricted,
+  mergeRestrictions,
+  permitsListen,
+  permitsOpen,
+  type PermittedAddress,
+  RESTRICTED,
+  type Restrictions,
+  satisfiesFido,
+  UNRESTRICTED,
+} from "./src/keys/restrictions.ts";
+export {
+  changeHostKeys,
+  formatKnownHost,
+  type HostKeyChange,
+  hostName,
+  type HostVerdict,
+  type KnownHost,
+  type KnownHostLineOptions,
+  type KnownHosts,
+  lookUpHost,
+  parseKnownHosts,
+  type ShownKey,
+} from "./src/keys/known_hosts.ts";
+
+// Certificates: reading, signing, checking, revoking.
+export { certificateType } from "./src/keys/key_types.ts";
 export type { Certificate, CertificateFault } from "./src/cert/types.ts";
-export * from "./src/cert/certificate.ts";
-export * from "./src/cert/check.ts";
-export * from "./src/cert/krl.ts";
+export {
+  type CertificateFields,
+  FOREVER,
+  parseCertificate,
+  signCertificate,
+  withCertificate,
+} from "./src/cert/certificate.ts";
+export {
+  type CertificateContext,
+  checkCertificate,
+  DEFAULT_CA_SIGNATURE_ALGORITHMS,
+} from "./src/cert/check.ts";
+export { certificateRestrictions, restrictionsUnderLine, sourceAddress } from "./src/cert/options.ts";
+export {
+  type Krl,
+  type KrlSignature,
+  parseKrl,
+  type RevokedCertificates,
+  type SerialBitmap,
+  type SerialRange,
+  type SignedKrl,
+  verifyKrl,
+  writeKrl,
+} from "./src/cert/krl.ts";
+export { parseRevokedKeys, RevocationList } from "./src/cert/revocation.ts";
 
 // Connections.
 export { type ClientConnection, type ClientOptions, connectSsh } from "./src/ssh/client.ts";
 export { acceptSsh, type ServerConnection, type ServerOptions } from "./src/ssh/server.ts";
-export { SshConnection, type SshOptions } from "./src/ssh/establish.ts";
-export * from "./src/ssh/error.ts";
-export * from "./src/ssh/algorithms/lists.ts";
+export { LOGIN_GRACE_MS, SOFTWARE, type SshConnection, type SshOptions } from "./src/ssh/establish.ts";
+export {
+  ChannelOpenError,
+  ChannelOpenReason,
+  DisconnectReason,
+  SshError,
+  type SshErrorCode,
+} from "./src/ssh/error.ts";
+export {
+  type AlgorithmKind,
+  type AlgorithmLists,
+  defaultAlgorithms,
+  defaultClientAlgorithms,
+  parseAlgorithmList,
+  type ParsedList,
+  preferHostKeys,
+  supportedAlgorithms,
+} from "./src/ssh/algorithms/lists.ts";
+export type { RekeyLimit } from "./src/ssh/transport/config.ts";
 export type { HostKeyVerifier, ProvenHostKey } from "./src/ssh/transport/host_key.ts";
-export type { ClientAuth, Credential } from "./src/ssh/auth/client/types.ts";
-export type { Authenticated, ServerAuth, Verdict } from "./src/ssh/auth/server/types.ts";
-export type { Channel, Connection, GlobalRequest, IncomingChannel } from "./src/ssh/connection/types.ts";
-export { Router } from "./src/ssh/connection/router.ts";
+export { AuthenticationError, type Challenge, type Prompt } from "./src/ssh/auth/types.ts";
+export type {
+  ClientAuth,
+  ClientAuthenticated,
+  Credential,
+  KeyboardInteractiveCredential,
+  PasswordCredential,
+  PublicKeyCredential,
+} from "./src/ssh/auth/client/types.ts";
+export type {
+  Attempt,
+  Authenticated,
+  AuthRequest,
+  Decide,
+  FidoDemand,
+  KeyboardInteractiveRequest,
+  PassedMethod,
+  PasswordRequest,
+  PublicKeyRequest,
+  ServerAuth,
+  Verdict,
+} from "./src/ssh/auth/server/types.ts";
+export type {
+  Channel,
+  ChannelRequest,
+  ChannelRequestHandler,
+  Connection,
+  GlobalRequest,
+  GlobalRequestHandler,
+  IncomingChannel,
+} from "./src/ssh/connection/types.ts";
+export { type ChannelHandler, Router } from "./src/ssh/connection/router.ts";
+export { keepAlive, type KeepaliveOptions } from "./src/ssh/connection/keepalive.ts";
+export {
+  type AnnouncedHostKeys,
+  announceHostKeys,
+  followHostKeys,
+  type HostKeyFollowing,
+  type HostKeyServing,
+} from "./src/ssh/connection/host_key_rotation.ts";
 
-// What runs over connections.
-export * from "./src/ssh/forward/outgoing.ts";
-export * from "./src/ssh/forward/incoming.ts";
-export * from "./src/ssh/session/client.ts";
-export * from "./src/ssh/session/server.ts";
+// Programs and terminals.
+export {
+  type ClientSession,
+  openSession,
+  type RunningProgram,
+  type SessionOptions,
+} from "./src/ssh/session/client.ts";
+export {
+  serveSession,
+  type SessionHandlers,
+  type SessionSettings,
+  type StartRequest,
+} from "./src/ssh/session/server.ts";
 export type { Program, Service } from "./src/ssh/session/program.ts";
-export { openSftp, type SftpClient } from "./src/ssh/sftp/client.ts";
+export type { PtyRequest, WindowSize } from "./src/ssh/session/requests.ts";
+export type { TerminalModes } from "./src/ssh/session/terminal_modes.ts";
+
+// Forwarding of TCP and Unix sockets.
+export type { HostPort, TcpChannel } from "./src/ssh/forward/messages.ts";
+export {
+  type ForwardedConnection,
+  type ForwardedHandler,
+  openStreamLocal,
+  openTcp,
+  RemoteForwards,
+  type RemoteListener,
+} from "./src/ssh/forward/outgoing.ts";
+export {
+  type Deliver,
+  type ForwardPolicy,
+  type GrantedListener,
+  Refusal,
+  serveForwarding,
+} from "./src/ssh/forward/incoming.ts";
+
+// Files.
+export { openSftp, type RemoteOpenOptions, type SftpClient } from "./src/ssh/sftp/client.ts";
+export type { RemoteFile, RemoteFileSystemStat, SftpLimits } from "./src/ssh/sftp/remote_file.ts";
+export type { Attributes } from "./src/ssh/sftp/attributes.ts";
+export type { NameEntry } from "./src/ssh/sftp/reply.ts";
+export { Status as SftpStatus } from "./src/ssh/sftp/protocol.ts";
+export { SftpError } from "./src/ssh/sftp/status.ts";
 export { serveSftp, type SftpServerOptions } from "./src/ssh/sftp/server.ts";

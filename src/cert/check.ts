@@ -18,6 +18,7 @@ export const DEFAULT_CA_SIGNATURE_ALGORITHMS: readonly string[] = [
   "rsa-sha2-256",
 ];
 
+/** For whom, by whom, when and from where a certificate is to count. */
 export interface CertificateContext {
   readonly role: "user" | "host";
   /** One of these must be among the certificate's, exactly: the names that a login accepts, the host's name. */

@@ -33,6 +33,7 @@ export interface RevokedCertificates {
   readonly keyIds: readonly string[];
 }
 
+/** What a key revocation list revokes. */
 export interface Krl {
   /** Counts up with each edition. */
   readonly version: bigint;
@@ -56,6 +57,7 @@ export interface KrlSignature {
   readonly signed: Bytes;
 }
 
+/** A list as it was read, with the signatures at its end. */
 export interface SignedKrl extends Krl {
   /** Not verified; see {@link verifyKrl}. */
   readonly signatures: readonly KrlSignature[];
@@ -66,7 +68,10 @@ export function isKrl(bytes: Bytes): boolean {
   return equal(bytes.subarray(0, MAGIC.length), MAGIC);
 }
 
-/** @throws {KeyError} `malformed`, `unsupported` for a critical extension: a list that is half understood is none */
+/**
+ * Reads a list. Signatures are not verified: that is {@link verifyKrl}'s business.
+ * @throws {KeyError} `malformed`, `unsupported` for a critical extension: a list that is half understood is none
+ */
 export function parseKrl(bytes: Bytes): SignedKrl {
   try {
     return read(bytes);

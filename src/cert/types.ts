@@ -2,6 +2,7 @@
 import type { Bytes } from "../bytes/bytes.ts";
 import type { PublicKey } from "../keys/types.ts";
 
+/** A certificate, read; nothing about it is verified yet (`checkCertificate`). */
 export interface Certificate {
   /** `ssh-ed25519-cert-v01@openssh.com`, … */
   readonly type: string;

@@ -22,6 +22,7 @@ export interface LineFault {
   readonly reason: string;
 }
 
+/** A file, read. */
 export interface AuthorizedKeys {
   readonly keys: readonly AuthorizedKey[];
   /** Lines that grant nothing, to be shown to whoever keeps the file. */

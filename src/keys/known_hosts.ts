@@ -9,6 +9,7 @@ const DEFAULT_PORT = 22;
 /** HMAC-SHA1 has 20 bytes, and so has its salt. */
 const HASH_LENGTH = 20;
 
+/** One line that counts. */
 export interface KnownHost {
   /** From 1. */
   readonly line: number;
@@ -19,6 +20,7 @@ export interface KnownHost {
   readonly comment: string;
 }
 
+/** A file, read. */
 export interface KnownHosts {
   readonly entries: readonly KnownHost[];
   /** Lines that were not understood; they count for nothing. */
@@ -136,6 +138,7 @@ async function lookUpName(known: KnownHosts, name: string, shown: ShownKey): Pro
   return entries.length > 0 ? { verdict: "changed", entries } : { verdict: "unknown" };
 }
 
+/** What a line says beside host and key. */
 export interface KnownHostLineOptions {
   readonly marker?: KnownHost["marker"];
   readonly comment?: string;

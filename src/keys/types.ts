@@ -32,6 +32,7 @@ export interface PublicKey {
   verify(algorithm: string, signature: Bytes, data: Bytes): Promise<VerifiedSignature | undefined>;
 }
 
+/** A signature that was right. */
 export interface VerifiedSignature {
   readonly algorithm: string;
   /** What a FIDO token vouches for (OpenSSH PROTOCOL.u2f). */

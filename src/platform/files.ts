@@ -115,6 +115,7 @@ export interface Accounts {
   home(user: string): Promise<string | undefined>;
 }
 
+/** Why it did not work, for programs. */
 export type FilesErrorCode =
   | "not-found"
   | "permission"

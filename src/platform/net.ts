@@ -1,15 +1,17 @@
 /** Connections to the world outside: TCP and Unix sockets. */
 import type { PlainDuplex } from "../streams/duplex.ts";
 
-/** `hostname` is an IP address or a name to look up. */
+/** Where to dial or listen. */
 export type Address = TcpAddress | UnixAddress;
 
+/** `hostname` is an IP address or a name to look up. */
 export interface TcpAddress {
   readonly transport: "tcp";
   readonly hostname: string;
   readonly port: number;
 }
 
+/** A Unix socket by the path of its file. */
 export interface UnixAddress {
   readonly transport: "unix";
   readonly path: string;
@@ -28,6 +30,7 @@ export interface NetListener extends AsyncIterable<NetConnection> {
   close(): void;
 }
 
+/** The network of the system. */
 export interface Net {
   /**
    * Opens a connection; TCP with `TCP_NODELAY`.
@@ -40,6 +43,7 @@ export interface Net {
   resolve(hostname: string): Promise<string[]>;
 }
 
+/** Why it did not work, for programs. */
 export type NetErrorCode =
   | "refused"
   | "not-found"

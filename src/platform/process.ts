@@ -7,6 +7,7 @@ export type ExitStatus = { readonly code: number } | {
   readonly coreDumped: boolean;
 };
 
+/** What to run. */
 export interface Command {
   /** Absolute path, or a name looked up in `PATH`. */
   readonly file: string;
@@ -32,6 +33,7 @@ export interface PipeWriter {
   close(): Promise<void>;
 }
 
+/** A running process with three pipes. */
 export interface Child {
   readonly pid: number;
   readonly stdin: PipeWriter;
@@ -42,6 +44,7 @@ export interface Child {
   kill(signal: string): void;
 }
 
+/** In characters. */
 export interface TerminalSize {
   readonly columns: number;
   readonly rows: number;
@@ -87,6 +90,7 @@ export class SpawnError extends Error {
   }
 }
 
+/** Starts processes. */
 export interface Processes {
   /** @throws {SpawnError} when the file cannot be executed */
   spawn(command: Command): Promise<Child>;

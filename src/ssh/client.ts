@@ -10,9 +10,11 @@ import { Transport } from "./transport/transport.ts";
 /** A connection to a server that is believed and that has let us in. */
 export type ClientConnection = SshConnection<ClientAuthenticated>;
 
+/** How a client connects. */
 export interface ClientOptions extends SshOptions {
   /** Says whether the server's key is the right one. There is no default, and no way around. */
   readonly verifyHostKey: HostKeyVerifier;
+  /** As whom, and with what. */
   readonly auth: Omit<ClientAuth, "signal">;
   /** Called before the first message is handled: the place to set `onChannel` and `onGlobalRequest`. */
   readonly prepare?: (connection: ClientConnection) => void;
@@ -24,7 +26,7 @@ export interface ClientOptions extends SshOptions {
  * ```ts ignore
  * const connection = await connectSsh(duplex, {
  *   crypto,
- *   verifyHostKey: ({ key }) => key.blob === expected || "this is another server",
+ *   verifyHostKey: async ({ key }) => await key.fingerprint() === expected || "this is another server",
  *   auth: { user: "ann", credentials: [{ method: "publickey", signers: [key] }] },
  * });
  * ```

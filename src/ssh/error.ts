@@ -46,6 +46,7 @@ export type SshErrorCode =
   /** The peer refused a request. */
   | "request-refused";
 
+/** What ends a connection, a channel or a request. */
 export class SshError extends Error {
   override readonly name: string = "SshError";
   /** The reason for SSH_MSG_DISCONNECT, where this error ends the connection. */

@@ -11,6 +11,7 @@ import { Transport } from "./transport/transport.ts";
 /** A connection whose client is authenticated. @typeParam I what the program calls an identity */
 export type ServerConnection<I> = SshConnection<Authenticated<I>>;
 
+/** How a server serves. @typeParam I what the program calls an identity */
 export interface ServerOptions<I> extends SshOptions {
   /** Host keys, each with or without a certificate; as a function asked anew at each key exchange. */
   readonly hostKeys: readonly Signer[] | (() => readonly Signer[]);

@@ -25,6 +25,7 @@ export interface RelayClock {
   after(ms: number, callback: () => void): () => void;
 }
 
+/** How a relay is watched and ended. */
 export interface RelayOptions {
   /** Ends the relay; both connections are closed with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -41,6 +42,7 @@ export interface RelayFault {
   readonly error: unknown;
 }
 
+/** How a relay ended, and what it moved. */
 export interface RelayResult {
   /**
    * `ended`: both directions came to their end; `closed`: see `closedBy`; `fault`: see `fault`. An error whose `code`

@@ -21,6 +21,7 @@ const MAX_HOST_KEYS = 32;
 /** Demands for proof on one connection. Clients ask once; each costs the server its signatures. */
 const MAX_DEMANDS = 8;
 
+/** What a server announces. */
 export interface HostKeyServing {
   /** All host keys, those not yet in use included; asked anew for each demand. */
   readonly hostKeys: () => readonly Signer[];
@@ -57,6 +58,7 @@ export interface AnnouncedHostKeys {
   readonly proven: readonly PublicKey[];
 }
 
+/** What a client does with what is announced. */
 export interface HostKeyFollowing {
   /** Whether `key` is on record for this server. */
   readonly isKnown: (key: PublicKey) => boolean | Promise<boolean>;

@@ -4,6 +4,7 @@ import type { Clock } from "../../platform/clock.ts";
 import { DisconnectReason, SshError } from "../error.ts";
 import type { Connection } from "./types.ts";
 
+/** How often to ask, and how long to hope. */
 export interface KeepaliveOptions {
   readonly clock: Clock;
   /** Milliseconds between questions (`ServerAliveInterval`, `ClientAliveInterval`). */

@@ -1,16 +1,14 @@
 /** Several users of one connection, each for its own channel types and global requests. */
 import { ChannelOpenReason } from "../error.ts";
-import type { Connection, GlobalRequest, IncomingChannel } from "./types.ts";
+import type { Connection, GlobalRequestHandler, IncomingChannel } from "./types.ts";
 
+/** Answers channels of one type; those that it has not answered when it settles are refused. */
 export type ChannelHandler = (incoming: IncomingChannel) => void | Promise<void>;
-export type RequestHandler = (
-  request: GlobalRequest,
-) => boolean | Uint8Array<ArrayBuffer> | Promise<boolean | Uint8Array<ArrayBuffer>>;
 
 /** Calls the handler that was registered for a name. What nobody has registered is refused. */
 export class Router {
   readonly #channels = new Map<string, ChannelHandler>();
-  readonly #requests = new Map<string, RequestHandler>();
+  readonly #requests = new Map<string, GlobalRequestHandler>();
 
   /** Takes over `connection.onChannel` and `connection.onGlobalRequest`. */
   constructor(connection: Connection) {
@@ -29,7 +27,7 @@ export class Router {
   }
 
   /** @throws {TypeError} when the name has a handler already */
-  onRequest(name: string, handler: RequestHandler): void {
+  onRequest(name: string, handler: GlobalRequestHandler): void {
     if (this.#requests.has(name)) throw new TypeError(`request ${name} has a handler`);
     this.#requests.set(name, handler);
   }

@@ -50,6 +50,7 @@ export interface ForwardedConnection {
   reject(reason: number, description: string): void;
 }
 
+/** Answers a connection that came in at the peer's end. */
 export type ForwardedHandler = (connection: ForwardedConnection) => void | Promise<void>;
 
 /** The peer listens for us until this is closed. */

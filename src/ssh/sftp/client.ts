@@ -17,6 +17,7 @@ import { Requester } from "./requester.ts";
 import { SftpError } from "./status.ts";
 import { readAhead, streamOf, writeBehind } from "./transfer.ts";
 
+/** How to open a file on the server. At least one of `read` and `write` is set. */
 export interface RemoteOpenOptions {
   readonly read?: boolean;
   readonly write?: boolean;
@@ -106,6 +107,7 @@ export class SftpClient implements AsyncDisposable {
     throw new SftpError(Status.unsupported, `the server has no ${extension}`);
   }
 
+  /** Opens a file. Close it, or hold it with `await using`. */
   async open(path: string, options: RemoteOpenOptions): Promise<RemoteFile> {
     let flags = 0;
     for (const name of Object.keys(OpenFlag) as (keyof typeof OpenFlag)[]) {
@@ -116,14 +118,17 @@ export class SftpClient implements AsyncDisposable {
     return new RemoteFile(this.#requester, handle, this.limits);
   }
 
+  /** What the server says of the file that `path` leads to. */
   async stat(path: string): Promise<Attributes> {
     return (await this.#requester.query({ type: "stat", path }, "attributes")).attributes;
   }
 
+  /** As `stat`, of a symbolic link itself. */
   async lstat(path: string): Promise<Attributes> {
     return (await this.#requester.query({ type: "lstat", path }, "attributes")).attributes;
   }
 
+  /** Changes what `attributes` holds; the rest stays. */
   setstat(path: string, attributes: Attributes): Promise<void> {
     return this.#requester.command({ type: "setstat", path, attributes });
   }
@@ -150,14 +155,17 @@ export class SftpClient implements AsyncDisposable {
     }
   }
 
+  /** Makes a directory. */
   mkdir(path: string, attributes: Attributes = {}): Promise<void> {
     return this.#requester.command({ type: "mkdir", path, attributes });
   }
 
+  /** Removes an empty directory. */
   rmdir(path: string): Promise<void> {
     return this.#requester.command({ type: "rmdir", path });
   }
 
+  /** Removes anything but a directory. */
   remove(path: string): Promise<void> {
     return this.#requester.command({ type: "remove", path });
   }
@@ -180,6 +188,7 @@ export class SftpClient implements AsyncDisposable {
     return this.#requester.command({ type: "symlink", target, path });
   }
 
+  /** What a symbolic link says. */
   readlink(path: string): Promise<string> {
     return this.#path({ type: "readlink", path });
   }

@@ -18,6 +18,7 @@ import { statusReply, versionPacket } from "./reply.ts";
 import { decodeRequest, EXTENSIONS, type Request } from "./request.ts";
 import { asProtocolError, isOutcome, outcomeOf } from "./status.ts";
 
+/** What an SFTP session may touch, and how much of it at once. */
 export interface SftpServerOptions {
   readonly files: Files;
   readonly accounts: Accounts;

@@ -14,12 +14,14 @@ export interface PublicKeyCredential {
   readonly ask?: boolean;
 }
 
+/** A password, or a person who knows one. */
 export interface PasswordCredential {
   readonly method: "password";
   /** The password (tried once), or whom to ask: for attempt 1, 2, 3; undefined gives up. */
   readonly password: string | ((attempt: number) => string | undefined | Promise<string | undefined>);
 }
 
+/** Somebody, or something, that answers the server's questions. */
 export interface KeyboardInteractiveCredential {
   readonly method: "keyboard-interactive";
   /**
@@ -34,6 +36,7 @@ export interface KeyboardInteractiveCredential {
   readonly tries?: number;
 }
 
+/** One thing to authenticate with. */
 export type Credential = PublicKeyCredential | PasswordCredential | KeyboardInteractiveCredential;
 
 /** How a client authenticates. */

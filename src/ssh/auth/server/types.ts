@@ -42,10 +42,12 @@ export interface PublicKeyRequest extends AuthRequest {
   readonly fido?: VerifiedSignature["fido"];
 }
 
+/** A password that the peer sent. */
 export interface PasswordRequest extends AuthRequest {
   readonly password: string;
 }
 
+/** A peer that is ready to be asked. */
 export interface KeyboardInteractiveRequest extends AuthRequest {
   /** Hints of the peer; usually empty. */
   readonly submethods: readonly string[];
@@ -123,6 +125,7 @@ export interface ServerAuth<I> {
   readonly maxTries?: number;
   /** Milliseconds; refusals are answered at whole multiples of it. Default {@link DEFAULT_FAILURE_QUANTUM}. */
   readonly failureQuantum?: number;
+  /** Told of every attempt, for audit and penalties. */
   readonly onAttempt?: (attempt: Attempt) => void;
 }
 
