@@ -1,6 +1,7 @@
 /** One connection to one gateway: authenticated, registered, served until it ends. */
 import { equal } from "../bytes/bytes.ts";
 import type { PublicKey, Signer } from "../keys/types.ts";
+import { decodeRefused, MeshRequest } from "../mesh/requests.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
 import { type Net, NetError } from "../platform/net.ts";
@@ -19,7 +20,6 @@ import type { Exposure } from "./exposure.ts";
 import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
 import type { GatewayTrust } from "./gateway_trust.ts";
 import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "./keepalive.ts";
-import { decodeRefused, DRAIN, REFUSED } from "./mesh_requests.ts";
 import { Refusals, register, type Registration } from "./registering.ts";
 
 /** Until TCP connects, in milliseconds. */
@@ -190,11 +190,11 @@ async function connect(
         const router = new Router(ssh);
         forwards = new RemoteForwards(ssh, router);
         serveForwarding(ssh, router, context.dialPolicy);
-        router.onRequest(DRAIN, () => {
+        router.onRequest(MeshRequest.drain, () => {
           told.drained();
           return true;
         });
-        router.onRequest(REFUSED, ({ data }) => {
+        router.onRequest(MeshRequest.refused, ({ data }) => {
           told.refusals.add(decodeRefused(data));
           return true;
         });

@@ -2,6 +2,7 @@
 import { EMPTY } from "../bytes/bytes.ts";
 import { decodePublicKey } from "../keys/public_key.ts";
 import { KeyError, type PublicKey } from "../keys/types.ts";
+import { decodeUserCas, encodeAllowDial, encodeInstance, MeshRequest } from "../mesh/requests.ts";
 import type { Connection } from "../ssh/connection/types.ts";
 import { SshError } from "../ssh/error.ts";
 import type { HostPort } from "../ssh/forward/messages.ts";
@@ -10,7 +11,6 @@ import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
 import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
 import type { LinkContext } from "./gateway_link.ts";
-import { ALLOW_DIAL, decodeBlobs, encodeStrings, INSTANCE, PRIVATE, USER_CA } from "./mesh_requests.ts";
 
 /** Ports that are published where the gateway's rules allow it. */
 const PUBLISHED_PORTS: ReadonlySet<number> = new Set([80, 443]);
@@ -68,12 +68,14 @@ export async function register(
   const where = formatGateway(gateway);
   const { name, log } = context;
   // All in one flight: requests are answered in order.
-  const asked = ssh.request(INSTANCE, encodeStrings([context.instance]), true);
-  const hidden = context.private ? ssh.request(PRIVATE, EMPTY, true) : Promise.resolve(true);
+  const asked = ssh.request(MeshRequest.instance, encodeInstance(context.instance), true);
+  const hidden = context.private ? ssh.request(MeshRequest.private, EMPTY, true) : Promise.resolve(true);
   const dials = context.allowDial.length > 0
-    ? ssh.request(ALLOW_DIAL, encodeStrings(context.allowDial), true)
+    ? ssh.request(MeshRequest.allowDial, encodeAllowDial(context.allowDial), true)
     : Promise.resolve(true);
-  const authorities = context.trustUserCa ? ssh.request(USER_CA, EMPTY, true) : Promise.resolve(EMPTY);
+  const authorities = context.trustUserCa
+    ? ssh.request(MeshRequest.userCa, EMPTY, true)
+    : Promise.resolve(EMPTY);
   const settled = Promise.all([asked, hidden, dials, authorities]);
   // When the connection ends, the registrations say so.
   settled.catch(() => {});
@@ -124,7 +126,7 @@ function readAuthorities(
     });
     return [];
   }
-  return decodeBlobs(reply).flatMap((blob) => {
+  return decodeUserCas(reply).flatMap((blob) => {
     try {
       return [decodePublicKey(blob)];
     } catch (error) {

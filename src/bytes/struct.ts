@@ -1,6 +1,6 @@
 /** Structs as SSH lays them out: named fields, one after the other, each of a data type of RFC 4251 §5. */
 import type { Bytes } from "./bytes.ts";
-import { Reader } from "./reader.ts";
+import { MalformedError, Reader } from "./reader.ts";
 import { Writer } from "./writer.ts";
 
 /** How one value is read and written. */
@@ -35,6 +35,26 @@ export function counted<T>(item: Field<T>): Field<readonly T[]> {
     },
     write(writer, items) {
       writer.uint32(items.length);
+      for (const one of items) item.write(writer, one);
+    },
+  };
+}
+
+/**
+ * Items up to the end of the bytes.
+ * @param most more of them are malformed
+ */
+export function sequence<T>(item: Field<T>, most: number): Field<readonly T[]> {
+  return {
+    read(reader) {
+      const items: T[] = [];
+      while (reader.remaining > 0) {
+        if (items.length >= most) throw new MalformedError(`more than ${most} items`);
+        items.push(item.read(reader));
+      }
+      return items;
+    },
+    write(writer, items) {
       for (const one of items) item.write(writer, one);
     },
   };

@@ -2,6 +2,7 @@
 import type { DecisionContext } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
 import type { Restrictions } from "../keys/restrictions.ts";
+import { encodeRefused, MeshRequest } from "../mesh/requests.ts";
 import type { Clock } from "../platform/clock.ts";
 import { formatAddress, type TcpAddress } from "../platform/net.ts";
 import { EMPTY } from "../bytes/bytes.ts";
@@ -13,7 +14,6 @@ import type { AuditContext } from "../telemetry/audit.ts";
 import { askForLife } from "./keepalive.ts";
 import type { Login } from "./login.ts";
 import type { Requester } from "./requester.ts";
-import { encodeRefused, MeshRequest } from "./mesh_requests.ts";
 
 export class Client implements Requester {
   readonly connection: ServerConnection<Login>;

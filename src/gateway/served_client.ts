@@ -2,6 +2,7 @@
 import { MalformedError } from "../bytes/reader.ts";
 import { parseDialRange } from "../identity/ranges.ts";
 import type { Signer } from "../keys/types.ts";
+import { decodeAllowDial, decodeInstance, MeshRequest } from "../mesh/requests.ts";
 import type { OpenRequest } from "../routing/target.ts";
 import { announceHostKeys } from "../ssh/connection/host_key_rotation.ts";
 import { keepAlive } from "../ssh/connection/keepalive.ts";
@@ -17,7 +18,6 @@ import type { Dialer } from "./dialers.ts";
 import { serveDirect } from "./direct.ts";
 import { orTargetError } from "./forwarded.ts";
 import { KEEPALIVE } from "./keepalive.ts";
-import { decodeAllowDial, decodeInstance, MeshRequest } from "./mesh_requests.ts";
 import { decodeExport, decodeGateway, decodeUnexport, GatewayMessage } from "./mesh/messages.ts";
 import type { GatewayParts } from "./parts.ts";
 import { Registrations } from "./registrations.ts";

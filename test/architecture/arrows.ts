@@ -38,7 +38,7 @@ export const ROWS: readonly (readonly string[])[] = [
   ["ssh/forward", "ssh/session", "ssh/sftp"],
   ["ssh"],
   ["mod"],
-  ["identity", "ca", "edge", "routing", "store", "api"],
+  ["identity", "ca", "edge", "routing", "store", "api", "mesh"],
   ["gateway", "agent"],
   ["sshm"],
   ["cmd"],

@@ -9,6 +9,7 @@ import {
   counted,
   nameList,
   rest,
+  sequence,
   string,
   struct,
   text,
@@ -68,6 +69,14 @@ Deno.test("every cut, and a byte too many, is malformed", () => {
     assert.throws(() => decode(whole.slice(0, length)), MalformedError, `${length} bytes`);
   }
   assert.throws(() => decode(decodeHex(encodeHex(whole) + "00")), MalformedError);
+});
+
+Deno.test("a sequence ends with the bytes, and has a bound", () => {
+  const { encode, decode } = codec(sequence(utf8, 2));
+  assert.deepEqual(decode(encode([])), []);
+  assert.deepEqual(decode(encode(["a", "b"])), ["a", "b"]);
+  assert.throws(() => decode(encode(["a", "b", "c"])), MalformedError);
+  assert.throws(() => decode(decodeHex("00000001")), MalformedError);
 });
 
 Deno.test("a false count ends with the bytes, not with the memory", () => {

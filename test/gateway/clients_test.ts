@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { KEEPALIVE } from "../../src/gateway/keepalive.ts";
-import { decodeRefused, encodeInstance } from "../../src/gateway/mesh_requests.ts";
+import { decodeRefused, encodeInstance } from "../../src/mesh/requests.ts";
 import { parsePolicy } from "../../src/identity/policy/mod.ts";
 import { SshError } from "../../src/ssh/error.ts";
 import { FakeClock } from "../support/fake_clock.ts";

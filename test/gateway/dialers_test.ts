@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { encodeText } from "../../src/bytes/bytes.ts";
-import { encodeAllowDial, encodeInstance } from "../../src/gateway/mesh_requests.ts";
+import { encodeAllowDial, encodeInstance } from "../../src/mesh/requests.ts";
 import { ChannelOpenError } from "../../src/ssh/error.ts";
 import { decodeTcpChannel } from "../../src/ssh/forward/messages.ts";
 import { startTestGateway, type TestClient, testKey } from "./in_memory.ts";

@@ -1,5 +1,6 @@
 /** Joining another gateway: dial, register this gateway and its nodes there, stay. */
 import type { Signer } from "../../keys/types.ts";
+import { encodeInstance, MeshRequest } from "../../mesh/requests.ts";
 import type { CryptoProvider } from "../../platform/crypto.ts";
 import { formatAddress, type TcpAddress } from "../../platform/net.ts";
 import { type ClientConnection, connectSsh } from "../../ssh/client.ts";
@@ -7,7 +8,6 @@ import { keepAlive } from "../../ssh/connection/keepalive.ts";
 import { Router } from "../../ssh/connection/router.ts";
 import { logger } from "../../telemetry/log.ts";
 import { KEEPALIVE } from "../keepalive.ts";
-import { encodeInstance, MeshRequest } from "../mesh_requests.ts";
 import type { GatewayParts } from "../parts.ts";
 import { serveArrival } from "./arrivals.ts";
 import { Exports } from "./exports.ts";
