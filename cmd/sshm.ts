@@ -33,8 +33,9 @@ async function writeError(bytes: Uint8Array): Promise<void> {
 
 /** Reads a line from the terminal without showing it. */
 function askSecret(question: string): string | undefined {
-  Deno.stderr.writeSync(new TextEncoder().encode(`${question} `));
+  // In this order: who answers at once is not shown either.
   Deno.stdin.setRaw(true);
+  Deno.stderr.writeSync(new TextEncoder().encode(`${question} `));
   const typed: number[] = [];
   const byte = new Uint8Array(1);
   try {
