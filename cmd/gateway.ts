@@ -20,6 +20,7 @@ import { followFiles } from "../src/gateway/reload.ts";
 import { configJsonSchema } from "../src/gateway/settings.ts";
 import { knownHostsLine, setupText } from "../src/gateway/setup_text.ts";
 import { readText } from "../src/gateway/text_file.ts";
+import { describeAll } from "../src/gateway/watch.ts";
 import type { PrivateKey } from "../src/keys/private_key.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import type { CryptoProvider } from "../src/platform/crypto.ts";
@@ -91,6 +92,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
   const { provider, why } = chooseCrypto();
   log.info("{provider}: {why}", { provider: provider.name, why });
   const hostKeys = await loadHostKeys(systemFiles, state, config.hostKeys);
+  const policySeen = await describeAll(systemFiles, config.policy === undefined ? [] : [config.policy]);
   const policy = await loadPolicy(systemFiles, config.policy, config.owners);
 
   let loaded = await loadKeyring(keys);
@@ -137,7 +139,8 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       clock: systemClock,
       config,
       keys,
-      keyringPaths: loaded.paths,
+      keyringSeen: loaded.seen,
+      policySeen,
       gateway,
     });
     const joins = await join(config, gateway, hostKeys, state, provider);

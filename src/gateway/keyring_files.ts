@@ -5,7 +5,8 @@ import { type Files, FilesError } from "../platform/files.ts";
 import type { GatewayConfig } from "./config.ts";
 import { StartError } from "./exit_codes.ts";
 import type { Keyring, KnownKey } from "./keyring.ts";
-import { listFolder, readBytes, readText, readTextIfThere } from "./text_file.ts";
+import { listFolder, readBytes, readTextIfThere, readTrustedText } from "./text_file.ts";
+import { describe, type Seen } from "./watch.ts";
 
 /** The part of the configuration that says who is known. */
 export type KeyringConfig = Pick<
@@ -15,8 +16,8 @@ export type KeyringConfig = Pick<
 
 export interface LoadedKeyring {
   readonly keyring: Keyring;
-  /** Files that it was read from, or would have been: to be watched. */
-  readonly paths: readonly string[];
+  /** Files and folders that it was read from, or would have been, as they were before: to be watched. */
+  readonly seen: Seen;
   /** Lines that count for nothing, each as a sentence. */
   readonly warnings: readonly string[];
 }
@@ -34,6 +35,8 @@ export interface KeyringFiles {
 
 /** Permission bits. */
 const WRITABLE_BY_OTHERS = 0o022;
+/** Reasons that say nothing of a file: nobody must lose their rights, or keep them, for want of a descriptor. */
+const TRANSIENT: ReadonlySet<FilesError["code"]> = new Set(["too-many-open", "failed", "busy"]);
 
 /**
  * Owners are the lines of the configured files. Where none are configured: keys in `~/.ssh/*.pub` whose private key
@@ -58,8 +61,8 @@ export async function loadKeyring(
   for (const { file, trustDomain } of config.userCas) await reading.authorities(file, trustDomain);
   const revoked: RevocationList[] = [];
   for (const path of config.revokedKeys) revoked.push(await reading.revoked(path));
-  const { known, paths, warnings } = reading;
-  return { keyring: makeKeyring(known, config.trustDomain, revoked), paths, warnings };
+  const { known, seen, warnings } = reading;
+  return { keyring: makeKeyring(known, config.trustDomain, revoked), seen, warnings };
 }
 
 /** @param trustDomain the gateway's own: nobody else's e-mail addresses lie under it */
@@ -81,7 +84,7 @@ export function makeKeyring(
 
 class Reading {
   readonly known: KnownKey[] = [];
-  readonly paths: string[] = [];
+  readonly seen = new Map<string, string>();
   readonly warnings: string[] = [];
   readonly #files: Files;
   readonly #missing: "error" | "empty";
@@ -98,7 +101,7 @@ class Reading {
 
   async userFolder(folder: string): Promise<void> {
     // A key that comes or goes changes the folder.
-    this.paths.push(folder);
+    await this.#see(folder);
     if (!await this.#isOwnedAlone(folder)) return;
     const names = await listFolder(this.#files, folder);
     const pairs = names.filter((name) =>
@@ -112,13 +115,16 @@ class Reading {
 
   /** A file of the user's: what is not there, or cannot be read, makes nobody an owner. */
   async optional(path: string, owns: (entry: KnownKey["entry"]) => boolean): Promise<void> {
-    this.paths.push(path);
+    await this.#see(path);
     try {
       if (!await this.#isOwnedAlone(path)) return;
       const text = await readTextIfThere(this.#files, path);
       if (text !== undefined) this.#add(path, text, owns);
     } catch (error) {
       if (!(error instanceof FilesError)) throw error;
+      if (TRANSIENT.has(error.code)) {
+        throw new StartError("files", `${path} cannot be read: ${error.message}`, { cause: error });
+      }
       this.warnings.push(`${path} cannot be read: ${error.message}`);
     }
   }
@@ -137,13 +143,18 @@ class Reading {
   }
 
   async revoked(path: string): Promise<RevocationList> {
-    this.paths.push(path);
+    await this.#see(path);
     try {
       return parseRevokedKeys(await readBytes(this.#files, path));
     } catch (error) {
       // Without it, what was revoked would count again.
       throw new StartError("files", `${path} cannot be used: ${(error as Error).message}`, { cause: error });
     }
+  }
+
+  /** Before it is read: what changes while it is being read is noticed afterwards. */
+  async #see(path: string): Promise<void> {
+    if (!this.seen.has(path)) this.seen.set(path, await describe(this.#files, path));
   }
 
   /** As sshd's StrictModes: what others can write to would let them make themselves owners. */
@@ -160,9 +171,9 @@ class Reading {
   }
 
   async #required(path: string): Promise<string> {
-    this.paths.push(path);
+    await this.#see(path);
     try {
-      return await readText(this.#files, path);
+      return await readTrustedText(this.#files, path);
     } catch (error) {
       if (this.#missing === "empty" && error instanceof FilesError && error.code === "not-found") {
         this.warnings.push(`${path} is gone: none of its keys counts any more`);

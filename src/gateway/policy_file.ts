@@ -12,7 +12,7 @@ import type { Identity } from "../identity/principal.ts";
 import type { Files } from "../platform/files.ts";
 import type { MeshMetrics } from "../telemetry/metrics.ts";
 import { StartError } from "./exit_codes.ts";
-import { readText } from "./text_file.ts";
+import { readTrustedText } from "./text_file.ts";
 
 /** Answers who may what, by the policy as it is now: for whoever must not keep one that has been replaced. */
 export interface Judge {
@@ -58,7 +58,7 @@ export async function loadPolicy(
   if (path === undefined) return { ...emptyPolicy, owners };
   let text: string;
   try {
-    text = await readText(files, path);
+    text = await readTrustedText(files, path);
   } catch (error) {
     throw new StartError("files", `${path} cannot be read: ${(error as Error).message}`, { cause: error });
   }

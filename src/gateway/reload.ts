@@ -1,21 +1,22 @@
 /** Follows the files that say who is known and who may what. */
 import type { Clock } from "../platform/clock.ts";
-import type { Files } from "../platform/files.ts";
+import { type Files, FilesError } from "../platform/files.ts";
 import { logger } from "../telemetry/log.ts";
 import type { GatewayConfig } from "./config.ts";
 import { StartError } from "./exit_codes.ts";
 import type { Gateway } from "./gateway.ts";
 import { type KeyringFiles, loadKeyring } from "./keyring_files.ts";
 import { loadPolicy } from "./policy_file.ts";
-import { type Watch, watchFiles } from "./watch.ts";
+import { type Outcome, type Seen, type Watch, watchFiles } from "./watch.ts";
 
 export interface ReloadOptions {
   readonly files: Files;
   readonly clock: Clock;
   readonly config: GatewayConfig;
   readonly keys: KeyringFiles;
-  /** What the keyring was read from at the start. */
-  readonly keyringPaths: readonly string[];
+  /** What the keyring was read from at the start, and the policy: as they were before. */
+  readonly keyringSeen: Seen;
+  readonly policySeen: Seen;
   readonly gateway: Gateway;
 }
 
@@ -24,31 +25,43 @@ export function followFiles(options: ReloadOptions): { stop(): void } {
   const { files, clock, config, gateway, keys } = options;
   const log = logger("gateway");
   const watches: Watch[] = [];
+  const keyringTrouble = new Trouble();
+  const policyTrouble = new Trouble();
 
-  const keyring = watchFiles(files, clock, options.keyringPaths, async () => {
+  const keyring = watchFiles(files, clock, options.keyringSeen, async () => {
     try {
       const loaded = await loadKeyring(keys, { missing: "empty" });
       for (const warning of loaded.warnings) log.warn("{warning}", { warning });
-      await keyring.replace(loaded.paths);
+      keyring.replace(loaded.seen);
       await gateway.apply({ keyring: loaded.keyring });
+      keyringTrouble.over();
       log.info("keys were read anew: {count} are known", { count: loaded.keyring.known.length });
+      return "settled";
     } catch (error) {
-      log.error("keys stay as they were: {reason}", { reason: sentence(error) });
+      keyringTrouble.tell(sentence(error), (reason) => {
+        log.error("keys stay as they were: {reason}", { reason });
+      });
+      return outcomeOf(error);
     }
   });
   watches.push(keyring);
 
   const { policy: path } = config;
   if (path !== undefined) {
-    watches.push(watchFiles(files, clock, [path], async () => {
+    watches.push(watchFiles(files, clock, options.policySeen, async () => {
       try {
         const policy = await loadPolicy(files, path, config.owners);
         gateway.audit.record("policy.loaded", { file: path, rules: policy.rules.length });
         await gateway.apply({ policy });
+        policyTrouble.over();
         log.info("the policy was read anew: {count} rules", { count: policy.rules.length });
+        return "settled";
       } catch (error) {
-        gateway.audit.record("policy.broken", { file: path, problems: sentence(error).split("\n") });
-        log.error("the policy stays as it was: {reason}", { reason: sentence(error) });
+        policyTrouble.tell(sentence(error), (reason) => {
+          gateway.audit.record("policy.broken", { file: path, problems: reason.split("\n") });
+          log.error("the policy stays as it was: {reason}", { reason });
+        });
+        return outcomeOf(error);
       }
     }));
   }
@@ -57,6 +70,26 @@ export function followFiles(options: ReloadOptions): { stop(): void } {
       for (const watch of watches) watch.stop();
     },
   };
+}
+
+/** What could not be read (no descriptor was free, a mount was away) may be readable a moment later. */
+function outcomeOf(error: unknown): Outcome {
+  return error instanceof Error && error.cause instanceof FilesError ? "again" : "settled";
+}
+
+/** Tells of a trouble once, however often it is met. */
+class Trouble {
+  #told?: string;
+
+  tell(reason: string, tell: (reason: string) => void): void {
+    if (reason === this.#told) return;
+    this.#told = reason;
+    tell(reason);
+  }
+
+  over(): void {
+    this.#told = undefined;
+  }
 }
 
 function sentence(error: unknown): string {

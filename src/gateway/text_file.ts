@@ -34,6 +34,21 @@ export async function readText(files: Files, path: string): Promise<string> {
   return decodeText(await readBytes(files, path));
 }
 
+/** Permission bit that lets everybody on the machine write. */
+const WRITABLE_BY_EVERYBODY = 0o002;
+
+/**
+ * As {@link readText}, for files that say who may what: what everybody on the machine could have written says nothing.
+ * @throws {FilesError}
+ */
+export async function readTrustedText(files: Files, path: string): Promise<string> {
+  const { mode } = await files.stat(path);
+  if ((mode & WRITABLE_BY_EVERYBODY) !== 0 && isType({ mode }, FileType.regular)) {
+    throw new FilesError("permission", `everybody can write to it (chmod o-w ${path})`);
+  }
+  return await readText(files, path);
+}
+
 /** Undefined where there is no such file. @throws {FilesError} for every other reason */
 export async function readTextIfThere(files: Files, path: string): Promise<string | undefined> {
   try {
@@ -44,7 +59,7 @@ export async function readTextIfThere(files: Files, path: string): Promise<strin
   }
 }
 
-/** Names in a folder, sorted; none where there is no folder. */
+/** Names in a folder, sorted; none where there is no folder for us. @throws {FilesError} for every other reason */
 export async function listFolder(files: Files, path: string): Promise<string[]> {
   try {
     const folder = await files.list(path);
@@ -58,10 +73,12 @@ export async function listFolder(files: Files, path: string): Promise<string[]> 
     }
     return names.sort();
   } catch (error) {
-    if (error instanceof FilesError) return [];
+    if (error instanceof FilesError && NO_FOLDER.has(error.code)) return [];
     throw error;
   }
 }
+
+const NO_FOLDER: ReadonlySet<FilesError["code"]> = new Set(["not-found", "not-directory", "permission"]);
 
 function joined(chunks: readonly Bytes[], length: number): Bytes {
   const whole = new Uint8Array(length);

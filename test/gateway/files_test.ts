@@ -7,7 +7,8 @@ import { keptKey, loadHostKeys } from "../../src/gateway/host_keys.ts";
 import { ownerKeys } from "../../src/gateway/keyring.ts";
 import { type KeyringConfig, loadKeyring } from "../../src/gateway/keyring_files.ts";
 import { loadPolicy } from "../../src/gateway/policy_file.ts";
-import { WATCH_INTERVAL, watchFiles } from "../../src/gateway/watch.ts";
+import { describeAll, WATCH_INTERVAL, watchFiles } from "../../src/gateway/watch.ts";
+import { FilesError } from "../../src/platform/files.ts";
 import { StateError } from "../../src/platform/state.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
@@ -26,12 +27,17 @@ async function load(folder: Folder, config: Partial<KeyringConfig> = {}) {
     state: folder.at("state"),
     ...config,
   };
-  const { keyring, warnings, paths } = await loadKeyring({
+  const { keyring, warnings, seen } = await loadKeyring({
     files: systemFiles,
     config: whole,
     home: folder.path,
   });
-  return { keyring, warnings, paths, owners: ownerKeys(keyring).map(({ entry }) => entry.comment) };
+  return {
+    keyring,
+    warnings,
+    paths: [...seen.keys()],
+    owners: ownerKeys(keyring).map(({ entry }) => entry.comment),
+  };
 }
 
 function withSsh(): Folder {
@@ -230,12 +236,11 @@ Deno.test("a file that changes, comes or goes is noticed at the next look, once"
   const clock = new FakeClock();
   const path = folder.write("watched", "one");
   let changes = 0;
-  const watch = watchFiles(
-    systemFiles,
-    clock,
-    [path, folder.at("later")],
-    () => Promise.resolve(void changes++),
-  );
+  const seen = await describeAll(systemFiles, [path, folder.at("later")]);
+  const watch = watchFiles(systemFiles, clock, seen, () => {
+    changes++;
+    return Promise.resolve("settled");
+  });
   const look = async (expected: number) => {
     await waitUntil("the look to be scheduled", () => clock.pending === 1);
     await clock.advance(WATCH_INTERVAL);
@@ -252,4 +257,83 @@ Deno.test("a file that changes, comes or goes is noticed at the next look, once"
   await look(3);
   watch.stop();
   assert.equal(clock.pending, 0);
+});
+
+Deno.test("a change while files are being read is noticed afterwards", async () => {
+  using folder = withSsh();
+  const path = folder.write("owners", `${ann.line}\n`);
+  let changed = false;
+  const files = {
+    ...systemFiles,
+    async open(...args: Parameters<typeof systemFiles.open>) {
+      const file = await systemFiles.open(...args);
+      if (changed) return file;
+      changed = true;
+      // Somebody takes the key out just after it was read.
+      const close = file.close.bind(file);
+      file.close = async () => {
+        await close();
+        folder.write("owners", "");
+      };
+      return file;
+    },
+  };
+  const config = { userCas: [], revokedKeys: [], trustDomain: "localhost", state: folder.at("state") };
+  const sources = { files, config: { ...config, authorizedKeys: [path] }, home: undefined };
+  const loaded = await loadKeyring(sources);
+  assert.equal(loaded.keyring.known.length, 1);
+  const clock = new FakeClock();
+  let known: number | undefined;
+  const watch = watchFiles(files, clock, loaded.seen, async () => {
+    known = (await loadKeyring(sources)).keyring.known.length;
+    return "settled";
+  });
+  await clock.advance(WATCH_INTERVAL);
+  await waitUntil("the look to be over", () => clock.pending === 1);
+  watch.stop();
+  assert.equal(known, 0);
+});
+
+Deno.test("files that could not be read are tried again at every look", async () => {
+  using folder = temporaryFolder();
+  const clock = new FakeClock();
+  const seen = await describeAll(systemFiles, [folder.at("later")]);
+  const outcomes = ["again", "again", "settled"] as const;
+  let tries = 0;
+  const watch = watchFiles(systemFiles, clock, seen, () => Promise.resolve(outcomes[tries++]));
+  folder.write("later", "");
+  for (let look = 0; look < 5; look++) {
+    await clock.advance(WATCH_INTERVAL);
+    await waitUntil("the look to be over", () => clock.pending === 1);
+  }
+  watch.stop();
+  assert.equal(tries, 3);
+});
+
+Deno.test("want of file descriptors takes nobody's rights away", async () => {
+  using folder = withSsh();
+  folder.write(".ssh/id_ed25519", "");
+  folder.write(".ssh/id_ed25519.pub", `${ann.line}\n`);
+  const starved = {
+    ...systemFiles,
+    open: () => Promise.reject(new FilesError("too-many-open", "too many open files")),
+    list: () => Promise.reject(new FilesError("too-many-open", "too many open files")),
+  };
+  const config = { userCas: [], revokedKeys: [], trustDomain: "localhost", state: folder.at("state") };
+  for (const files of [{ ...systemFiles, open: starved.open }, { ...systemFiles, list: starved.list }]) {
+    await assert.rejects(loadKeyring({ files, config, home: folder.path }), /too many open files/);
+  }
+});
+
+Deno.test("what everybody can write to says neither who is known nor who may what", async () => {
+  using folder = withSsh();
+  const keys = folder.write("owners", `${ann.line}\n`);
+  const policy = folder.write("policy.yaml", "rules: []\n");
+  for (const path of [keys, policy]) Deno.chmodSync(path, 0o666);
+  await assert.rejects(load(folder, { authorizedKeys: [keys] }), /everybody can write to it/);
+  await assert.rejects(load(folder, { userCas: [{ file: keys }] }), /everybody can write to it/);
+  await assert.rejects(
+    loadPolicy(systemFiles, policy, { dial: [], listen: [] }),
+    /everybody can write to it/,
+  );
 });
