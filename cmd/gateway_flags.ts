@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from "commander";
 import { exitCodes, StartError } from "../src/gateway/exit_codes.ts";
 import { flagOf, type Setting, settings } from "../src/gateway/settings.ts";
 import type { ConfigSources } from "../src/gateway/config.ts";
+import { formatEndings } from "../src/platform/exit_codes.ts";
 
 export interface Flags {
   readonly settings: ConfigSources["flags"];
@@ -57,13 +58,11 @@ function underscore(letter: string): string {
 }
 
 function epilogue(): string {
-  const codes = Object.values(exitCodes).map(({ code, meaning }) => `  ${code}  ${meaning}`);
   return [
     "",
     "Every setting is also a variable (SSHM_ALLOW_DIAL, several values between spaces) and a key of the",
     "configuration file (allow_dial). A flag beats a variable, a variable the file.",
     "",
-    "Exit codes:",
-    ...codes,
+    formatEndings(exitCodes),
   ].join("\n");
 }

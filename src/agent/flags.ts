@@ -1,5 +1,6 @@
 /** Flags and environment variables of the agent's command. */
 import { parseDialRange } from "../identity/ranges.ts";
+import { formatEndings } from "../platform/exit_codes.ts";
 import { type Flag, formatHelp, readCommandLine } from "./command_line.ts";
 import type { AgentConfig } from "./config.ts";
 import { AgentError, exitCodes } from "./exit_codes.ts";
@@ -148,7 +149,7 @@ type Values = {
  */
 export function parseFlags({ args, environment }: FlagSources): AgentConfig | HelpText {
   const line = readCommandLine(FLAGS, args, environment);
-  if (!line) return { help: formatHelp(FLAGS, "agent", ABOUT, COMMAND) + exitCodeHelp() };
+  if (!line) return { help: `${formatHelp(FLAGS, "agent", ABOUT, COMMAND)}\n${formatEndings(exitCodes)}\n` };
   return complete(line.values as Values, line.command, environment);
 }
 
@@ -227,13 +228,6 @@ function complete(
     check: values.check ?? false,
     command,
   });
-}
-
-function exitCodeHelp(): string {
-  const rows = Object.values(exitCodes).map(({ code, meaning }) =>
-    `  ${String(code).padStart(3)}  ${meaning}`
-  );
-  return `\nExit codes:\n${rows.join("\n")}\n`;
 }
 
 function deepFreeze<T>(value: T): T {

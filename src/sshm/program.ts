@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { AgentError, type ExitReason as AgentExitReason } from "../agent/exit_codes.ts";
 import { loggableText } from "../telemetry/json_line.ts";
+import { formatEndings } from "../platform/exit_codes.ts";
 import type { Cli } from "./cli.ts";
 import { addCompletionCommand, answerCompletion, COMPLETE } from "./completion.ts";
 import { addConnectCommands } from "./connect.ts";
@@ -52,7 +53,7 @@ export function buildProgram(cli: Cli, said: { out: string; err: string }, versi
     .configureOutput({ writeOut: (text) => said.out += text, writeErr: (text) => said.err += text })
     .allowExcessArguments(false)
     .showSuggestionAfterError()
-    .addHelpText("after", exitCodeHelp());
+    .addHelpText("after", epilogue());
   addGlobalFlags(program, (name) => cli.host.environment(name));
   addRemoteCommands(program, cli);
   addConnectCommands(program, cli);
@@ -86,9 +87,6 @@ function explain(error: unknown): { reason: ExitReason; message: string } {
   return { reason: "failed", message: error instanceof Error ? error.message : String(error) };
 }
 
-function exitCodeHelp(): string {
-  const rows = Object.values(exitCodes).map(({ code, meaning }) =>
-    `  ${String(code).padStart(3)}  ${meaning}`
-  );
-  return `\nEvery command has --help with examples.\n\nExit codes:\n${rows.join("\n")}`;
+function epilogue(): string {
+  return `\nEvery command has --help with examples.\n\n${formatEndings(exitCodes)}`;
 }
