@@ -116,6 +116,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     crypto: provider,
     clock: systemClock,
     net: denoNet,
+    ownAddresses,
     hostKeys,
     keyring: loaded.keyring,
     policy,
@@ -236,6 +237,15 @@ function explain(error: unknown): [ExitReason, string] {
   if (error instanceof StateError) return ["state", error.message];
   if (error instanceof NetError) return ["address", error.message];
   return ["failed", error instanceof Error ? error.stack ?? error.message : String(error)];
+}
+
+function ownAddresses(): readonly string[] {
+  try {
+    return Deno.networkInterfaces().map(({ address }) => address);
+  } catch {
+    // Without --allow-sys only loopback is known to be this machine.
+    return [];
+  }
 }
 
 async function readConfig(path: string): Promise<string> {

@@ -6,6 +6,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
 import { formatAddress, type Net, type NetListener, type TcpAddress } from "../platform/net.ts";
 import { encodeText } from "../bytes/bytes.ts";
+import { parseIp } from "../bytes/ip_address.ts";
 import type { Policy } from "../identity/policy/mod.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
 import { duplexPair } from "../streams/pair.ts";
@@ -41,6 +42,8 @@ export interface GatewayOptions {
   readonly crypto: CryptoProvider;
   readonly clock: Clock;
   readonly net: Net;
+  /** Addresses of this machine beside loopback: none but owners dial there. Default none. */
+  readonly ownAddresses?: () => readonly string[];
   readonly hostKeys: readonly PrivateKey[];
   readonly keyring: Keyring;
   readonly policy: Policy;
@@ -111,6 +114,8 @@ export class Gateway {
     this.#parts = {
       clock,
       net,
+      ownAddresses: () =>
+        (options.ownAddresses?.() ?? []).map((address) => parseIp(address)?.toString() ?? address),
       registry,
       balancer: new Balancer({ clock }),
       judge: this.#policy,

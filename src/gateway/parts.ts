@@ -14,6 +14,8 @@ import type { Judge } from "./policy_file.ts";
 export interface GatewayParts {
   readonly clock: Clock;
   readonly net: Net;
+  /** Addresses of this machine beside loopback, canonical. */
+  ownAddresses(): readonly string[];
   readonly registry: Registry;
   readonly balancer: Balancer;
   readonly judge: Judge;

@@ -3,6 +3,7 @@ import {
   authorize,
   type Decision,
   emptyPolicy,
+  mightDial,
   type OwnerLimits,
   parsePolicy,
   type Policy,
@@ -17,8 +18,8 @@ import { readTrustedText } from "./text_file.ts";
 /** Answers who may what, by the policy as it is now: for whoever must not keep one that has been replaced. */
 export interface Judge {
   decide(identity: Identity, action: Action, resource: Resource, context: DecisionContext): Decision;
-  /** Whether somebody other than nobody might dial at all: names are looked up only then. */
-  mayDial(identity: Identity): boolean;
+  /** Whether `identity` might dial anything at all: names are looked up only then. */
+  mightDial(identity: Identity, context: DecisionContext): boolean;
 }
 
 export class PolicyInForce implements Judge {
@@ -40,9 +41,8 @@ export class PolicyInForce implements Judge {
     return decision;
   }
 
-  mayDial({ owner }: Identity): boolean {
-    const { owners, rules } = this.#policy;
-    return owner && owners.dial.length > 0 || rules.some(({ deny, may }) => !deny && may.has("dial"));
+  mightDial(identity: Identity, context: DecisionContext): boolean {
+    return mightDial(this.#policy, identity, context);
   }
 }
 

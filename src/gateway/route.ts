@@ -1,8 +1,9 @@
 /** Where a connection that somebody asks for goes: to a node, to an address, or through a node that dials. */
 import type { Action, Decision, Resource } from "../identity/policy/mod.ts";
+import { parseIp } from "../bytes/ip_address.ts";
 import { permitsOpen } from "../keys/restrictions.ts";
 import { formatAddress } from "../platform/net.ts";
-import { classifyDirect } from "../routing/forward_request.ts";
+import { classifyDirect, type DirectTarget } from "../routing/forward_request.ts";
 import { shortName } from "../routing/names.ts";
 import type { OpenRequest, Target } from "../routing/target.ts";
 import { dialTarget } from "../routing/upstream.ts";
@@ -52,24 +53,43 @@ export async function findRoute(target: HostPort, requester: Requester, parts: G
     case "address":
       if (fromGateway) throw prohibited("gateways", "gateways are led to nodes only");
       return await toAddresses([direct.address], direct.port, undefined, requester, parts);
-    case "name": {
-      const node = await toNode(direct.name, direct.port, requester, parts);
-      if ("targets" in node) return node;
-      const addresses = !fromGateway && parts.judge.mayDial(requester.identity)
-        // Looked up first, so that what is judged is what is dialled.
-        ? await parts.net.resolve(direct.host).catch(() => [])
-        : [];
-      if (addresses.length > 0) {
-        return await toAddresses(addresses, direct.port, direct.host, requester, parts);
-      }
-      const { allowed, rule, reason, peerSentence } = node.decision;
-      if (!allowed) throw prohibited(rule, reason, peerSentence);
-      throw new RouteRefused(rule, "no node serves it", ChannelOpenReason.connectFailed, NOT_SERVED);
-    }
+    case "name":
+      return await toName(direct, requester, parts);
   }
 }
 
-/** A node that serves the name; where none does, what the rules say of connecting to one that would. */
+/** To the node of this name; without one, or the right to connect to it, to the host that the gateway knows by it. */
+async function toName(
+  { name, host, port }: Extract<DirectTarget, { kind: "name" }>,
+  requester: Requester,
+  parts: GatewayParts,
+): Promise<Route> {
+  const node = await toNode(name, port, requester, parts);
+  if ("targets" in node) return node;
+  let { rule, reason } = node.decision;
+  const mightDial = requester.hops.length === 0 &&
+    parts.judge.mightDial(requester.identity, requester.context());
+  // Whether there is such a node or not: a refusal takes as long.
+  const addresses = mightDial
+    // Looked up first, so that what is judged is what is dialled.
+    ? await parts.net.resolve(host).catch(() => [])
+    : [];
+  if (addresses.length > 0) {
+    try {
+      return await toAddresses(addresses, port, host, requester, parts);
+    } catch (error) {
+      if (!(error instanceof RouteRefused) || requester.identity.owner) throw error;
+      // To others a name that resolves looks like one that does not.
+      ({ rule, why: reason } = error);
+    }
+  }
+  const { allowed, peerSentence } = node.decision;
+  if (!allowed) throw prohibited(rule, reason, peerSentence);
+  const why = addresses.length > 0 ? reason : "no node serves it";
+  throw new RouteRefused(rule, why, ChannelOpenReason.connectFailed, NOT_SERVED);
+}
+
+/** A node that serves the name and may be connected to; else what the rules say of connecting to such a one. */
 async function toNode(
   name: string,
   port: number,
@@ -88,9 +108,8 @@ async function toNode(
   };
   const decision = judge.decide(requester.identity, "connect", resource, requester.context());
   const targets: Target[] = own ? [mesh.entrance] : leases;
-  if (targets.length === 0) return { decision };
-  if (decision.allowed) return { targets, action: "connect", resource, decision };
-  throw prohibited(decision.rule, decision.reason, decision.peerSentence);
+  if (targets.length === 0 || !decision.allowed) return { decision };
+  return { targets, action: "connect", resource, decision };
 }
 
 // deno-lint-ignore require-await -- refusals are rejections
@@ -101,10 +120,12 @@ async function toAddresses(
   requester: Requester,
   parts: GatewayParts,
 ): Promise<Route> {
+  const ownAddresses = new Set(parts.ownAddresses());
   let refusal: Decision | undefined;
   const allowed: Route[] = [];
   for (const address of addresses) {
-    const resource: Resource = { kind: "address", address, port, via: "gateway", ...(host && { host }) };
+    const own = ownAddresses.has(`${parseIp(address)}`);
+    const resource: Resource = { kind: "address", address, own, port, via: "gateway", ...(host && { host }) };
     const decision = parts.judge.decide(requester.identity, "dial", resource, requester.context());
     const target = dialTarget(parts.net, { transport: "tcp", hostname: address, port });
     if (decision.allowed) allowed.push({ targets: [target], action: "dial", resource, decision });

@@ -48,14 +48,15 @@ export function sourceInRanges(ranges: readonly AddressRange[], source: string):
 
 /**
  * Addresses that lead back into the machine that dials, or to its cloud's metadata service: loopback, link-local,
- * unspecified (which Linux connects to itself), multicast and broadcast, and AWS's metadata address over IPv6.
+ * unspecified (which Linux connects to itself), multicast and broadcast, the metadata addresses of clouds that chose others
+ * than 169.254.169.254, and spellings of all these inside IPv6 that a translator on the way would take apart.
  */
 export function isSpecialAddress(address: IpAddress): boolean {
   return SPECIAL_RANGES.some((range) => addressInRange(range, address));
 }
 
-/** RFC 6890, but for the last. `::/96` is unspecified, loopback, and IPv4 addresses in a spelling given up long ago. */
 const SPECIAL_RANGES: readonly AddressRange[] = [
+  // RFC 6890. `::/96` is unspecified, loopback, and IPv4 addresses in a spelling given up long ago.
   "0.0.0.0/8",
   "127.0.0.0/8",
   "169.254.0.0/16",
@@ -64,7 +65,19 @@ const SPECIAL_RANGES: readonly AddressRange[] = [
   "::/96",
   "fe80::/10",
   "ff00::/8",
+  // Metadata: Azure, Alibaba, Oracle, AWS, Google.
+  "168.63.129.16",
+  "100.100.100.200",
+  "192.0.0.192",
   "fd00:ec2::254",
+  "fd20:ce::254",
+  // The first three as NAT64 (RFC 6052) and 6to4 (RFC 3056) embed them.
+  "64:ff9b::/104",
+  "64:ff9b::7f00:0/104",
+  "64:ff9b::a9fe:0/112",
+  "2002::/24",
+  "2002:7f00::/24",
+  "2002:a9fe::/32",
 ].map(parseAddressRange);
 
 /**
@@ -105,10 +118,9 @@ export function dialRangeCoversAddress(
   return options.special || !isSpecialAddress(address) || isNarrow(range.host.addresses);
 }
 
-/** Whether a range that holds a special address holds only such: long enough not to be meant as "everything". */
-function isNarrow(range: AddressRange): boolean {
-  const shortest = range.address.bits === 32 ? 8 : 10;
-  return range.prefix >= shortest && isSpecialAddress(range.address);
+/** Whether a range consists of special addresses alone: it cannot be meant as "everything". */
+function isNarrow({ address, prefix }: AddressRange): boolean {
+  return SPECIAL_RANGES.some((special) => prefix >= special.prefix && addressInRange(special, address));
 }
 
 const UNITS: Readonly<Record<string, number>> = {

@@ -193,9 +193,61 @@ Deno.test("metadata addresses and loopback stay closed to rules that mean everyt
   await using site = await startTestGateway({ keys: [caLine], policy, net });
   const user = await site.connect(await certified(["bob@mycorp.com"]));
   assert.equal(await user.ask("10.1.2.3", 80), "dialled");
-  for (const address of ["169.254.169.254", "127.0.0.1", "::1", "0.0.0.0"]) {
+  for (
+    const address of ["169.254.169.254", "127.0.0.1", "::1", "0.0.0.0", "::ffff:127.0.0.1", "168.63.129.16"]
+  ) {
     await prohibited(user.open(address, 80));
   }
+});
+
+Deno.test("rules that mean whole networks do not open the gateway's own addresses in them", async () => {
+  const policy =
+    `rules: [{ who: authenticated, may: [dial], what: { dial: ["10.0.0.0/8:80", "*.internal:80"] } }]`;
+  const net = await withService("10.1.2.3", 80);
+  net.names.set("self.internal", ["10.9.9.9"]);
+  const ownAddresses = ["10.1.2.3", "10.9.9.9"];
+  await using site = await startTestGateway({ keys: [ann.line, caLine], policy, net, ownAddresses, owners });
+  const user = await site.connect(await certified(["bob@mycorp.com"]));
+  for (const host of ["10.1.2.3", "::ffff:10.1.2.3", "10.9.9.9", "self.internal"]) {
+    await prohibited(user.open(host, 80));
+  }
+  assert.equal(site.audit.findLast(({ event }) => event === "access.refused")?.rule, "protected address");
+});
+
+Deno.test("names are looked up for nobody who might not dial at all", async () => {
+  const policy = `
+rules:
+  - { who: { email: "*@mycorp.com" }, may: [dial], what: { dial: "10.0.0.0/8:80" } }
+`;
+  const net = new MemoryNet();
+  await using site = await startTestGateway({ keys: [ann.line, caLine], policy, net });
+  const stranger = await site.connect(await certified(["eve@elsewhere.com"]));
+  const restricted = await site.connect(await certified(["bob@mycorp.com"], { extensions: [] }));
+  const owner = await site.connect(ann.key);
+  for (const client of [stranger, restricted, owner]) {
+    await assert.rejects(client.open("secret.internal", 80), ChannelOpenError);
+  }
+  assert.deepEqual(net.looked, []);
+});
+
+Deno.test("who may connect to any name does not learn which ones resolve, nor which forbidden ones are served", async () => {
+  const policy = `
+rules:
+  - { who: authenticated, may: [dial], what: { dial: "10.0.0.0/8:80" } }
+  - { who: authenticated, may: [connect], what: { node: "*.internal" } }
+`;
+  const net = new MemoryNet();
+  net.names.set("there.internal", ["192.168.0.1"]);
+  await using site = await startTestGateway({ keys: [ann.line, caLine], policy, net });
+  await (await site.connect(ann.key)).serve("secret.example", 5432);
+  const user = await site.connect(await certified(["bob@mycorp.com"]));
+  const answer = async (host: string) => {
+    const looked = net.looked.length;
+    const error = await user.open(host, 5432).then(() => "open", ({ message }) => message);
+    return [error, net.looked.length - looked];
+  };
+  assert.deepEqual(await answer("there.internal"), await answer("nowhere.internal"));
+  assert.deepEqual(await answer("secret.example"), await answer("nothing.example"));
 });
 
 Deno.test("the key's permitopen bounds what it may reach", async () => {

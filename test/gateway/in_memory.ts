@@ -32,6 +32,8 @@ import { noMetrics } from "../../src/telemetry/metrics.ts";
 /** A network of one machine: what listens can be dialled, from any address. */
 export class MemoryNet implements Net {
   readonly names = new Map<string, string[]>();
+  /** What was asked of the name servers. */
+  readonly looked: string[] = [];
   readonly #listeners = new Map<string, (connection: NetConnection) => void>();
   #lastPort = 40_000;
 
@@ -77,6 +79,7 @@ export class MemoryNet implements Net {
   }
 
   resolve(hostname: string): Promise<string[]> {
+    this.looked.push(hostname);
     const found = this.names.get(hostname);
     return found ? Promise.resolve(found) : Promise.reject(new NetError("not-found", `no ${hostname}`));
   }
@@ -135,6 +138,7 @@ export interface TestGatewayOptions {
   readonly port?: number;
   readonly loginGrace?: number;
   readonly maxStartups?: number;
+  readonly ownAddresses?: readonly string[];
 }
 
 export function policyOf(text: string, owners?: OwnerLimits): Policy {
@@ -161,6 +165,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     crypto: nodeCrypto,
     clock,
     net,
+    ownAddresses: () => options.ownAddresses ?? [],
     hostKeys: [hostKey],
     keyring: keyringOf(keys),
     policy: policyOf(policy, owners),

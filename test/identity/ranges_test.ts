@@ -86,6 +86,14 @@ Deno.test("a range covers addresses that lead back only when it consists of such
     "::127.0.0.1",
     "224.0.0.1",
     "255.255.255.255",
+    "168.63.129.16",
+    "100.100.100.200",
+    "192.0.0.192",
+    "fd20:ce::254",
+    "64:ff9b::127.0.0.1",
+    "64:ff9b::169.254.169.254",
+    "2002:7f00:1::",
+    "2002:a9fe:a9fe::1",
   ];
   for (const address of special) {
     assert.equal(isSpecialAddress(parseIp(address)!), true, address);
@@ -94,6 +102,10 @@ Deno.test("a range covers addresses that lead back only when it consists of such
   assert.equal(covers("127.0.0.0/8:80", "127.0.0.1"), true);
   assert.equal(covers("169.254.169.254:80", "169.254.169.254"), true);
   assert.equal(covers("[::1]:80", "::1"), true);
+  // Wide enough to be meant for others that lie in it.
+  assert.equal(covers("168.63.129.0/24:80", "168.63.129.16"), false);
+  assert.equal(covers("[64:ff9b::/96]:80", "64:ff9b::169.254.169.254"), false);
+  assert.equal(covers("168.63.129.16:80", "168.63.129.16"), true);
   assert.equal(covers("0.0.0.0/0:80", "10.0.0.1"), true);
   assert.equal(covers("0.0.0.0/0:81", "10.0.0.1"), false);
   const everything = parseDialRange("0.0.0.0/0:80");

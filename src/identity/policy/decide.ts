@@ -13,7 +13,7 @@ import { parseAddressRange, parseIp } from "../../platform/ip.ts";
 import type { Identity, Restrictions } from "../principal.ts";
 import { dialRangeCoversAddress, isSpecialAddress, portInRange, sourceInRanges } from "../ranges.ts";
 import type { CompiledRule } from "./compile.ts";
-import { misses } from "./misses.ts";
+import { isMeant, misses } from "./misses.ts";
 import type { Policy } from "./parse.ts";
 import type { DecisionContext, Question, Resource } from "./resource.ts";
 import { type Action, forwardingRights, type Right, rightTable } from "./rights.ts";
@@ -71,6 +71,17 @@ export function authorize(
     byDefault(policy, question) ?? byRules(policy, question);
   if (action !== "register" || !decision.allowed) return decision;
   return { ...decision, shared: authorize(policy, identity, "shared", resource, context).allowed };
+}
+
+/**
+ * Whether `identity` might be allowed to dial anything at all through the gateway: names are looked up for nobody else, or
+ * how long a refusal takes, and what the name servers are asked, would tell strangers what exists.
+ */
+export function mightDial(policy: Policy, identity: Identity, context: DecisionContext): boolean {
+  const resource: Resource = { kind: "address", port: 0, via: "gateway" };
+  if (byCredential({ identity, action: "dial", resource, context })) return false;
+  return (identity.owner && policy.owners.dial.length > 0) ||
+    policy.rules.some((rule) => !rule.deny && rule.may.has("dial") && isMeant(rule, identity));
 }
 
 /** What `sshm policy test` prints: the decision, and for each rule whether it matched or why not. */
@@ -164,7 +175,7 @@ function byDeny(policy: Policy, question: Question): Decision | undefined {
 function byProtection({ identity, resource }: Question): Decision | undefined {
   if (resource.kind !== "address" || resource.via !== "gateway" || identity.owner) return;
   const address = parseIp(resource.address ?? "");
-  if (address && !isSpecialAddress(address)) return;
+  if (address && !isSpecialAddress(address) && !resource.own) return;
   return refuse(
     builtinRules.special,
     address

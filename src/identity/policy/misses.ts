@@ -43,6 +43,11 @@ export function misses(rule: CompiledRule, question: Question): string[] {
   return why;
 }
 
+/** Whether the rule is about `identity`. */
+export function isMeant(rule: CompiledRule, identity: Identity): boolean {
+  return whoMiss(rule, identity) === undefined;
+}
+
 function whoMiss({ who }: CompiledRule, identity: Identity): string | undefined {
   if (who.anyone) return;
   const failed = who.anyOf.map((all) => all.filter((condition) => !condition.holds(identity)));

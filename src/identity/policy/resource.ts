@@ -23,6 +23,8 @@ export interface AddressResource {
    * then dials the address, not the name. Only a name that a node is going to resolve has none.
    */
   readonly address?: string;
+  /** It is one of the gateway's own machine. Loopback need not be said. */
+  readonly own?: boolean;
   /** The name that was asked for, normalised, where it was one. */
   readonly host?: string;
   readonly port: number;
