@@ -1,6 +1,7 @@
 /** Where an agent may connect for others. */
+import { parseIp } from "../bytes/ip_address.ts";
+import { isLoopback } from "../bytes/ip_range.ts";
 import { type DialRange, dialRangeCoversAddress } from "../identity/ranges.ts";
-import { isLoopback, parseIp } from "../platform/ip.ts";
 import type { TcpAddress } from "../platform/net.ts";
 
 /** How far a connection may go. */

@@ -1,7 +1,8 @@
 /** Who may try at all: caps on connections, and penalties for addresses that only ever fail. */
+import { parseIp } from "../bytes/ip_address.ts";
+import type { AddressRange } from "../bytes/ip_range.ts";
 import { sourceInRanges } from "../identity/ranges.ts";
 import type { Clock } from "../platform/clock.ts";
-import { type AddressRange, parseIp } from "../platform/ip.ts";
 import type { ConnectionLimits } from "./config.ts";
 
 /**

@@ -1,7 +1,7 @@
 /** From flags, environment and file to one frozen configuration. Pure: texts and paths come in. */
 import { parse as parseYaml } from "yaml";
+import type { AddressRange } from "../bytes/ip_range.ts";
 import type { OwnerLimits } from "../identity/policy/mod.ts";
-import type { AddressRange } from "../platform/ip.ts";
 import type { TcpAddress } from "../platform/net.ts";
 import { StartError } from "./exit_codes.ts";
 import {

@@ -1,6 +1,6 @@
 /** Nodes that dial on for others: what they offered, and which of them reaches an address. */
+import { parseIp } from "../bytes/ip_address.ts";
 import { type DialRange, dialRangeCoversAddress } from "../identity/ranges.ts";
-import { parseIp } from "../platform/ip.ts";
 import type { OpenRequest } from "../routing/target.ts";
 import type { Duplex } from "../streams/duplex.ts";
 import type { Identity } from "../identity/principal.ts";

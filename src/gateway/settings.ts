@@ -1,7 +1,7 @@
 /** Every setting of the gateway: one table for flags, environment, configuration file, schema and help. */
 import { z } from "zod";
+import { parseAddressRange } from "../bytes/ip_range.ts";
 import { parseDialRange, parseDuration, parsePortRange } from "../identity/ranges.ts";
-import { parseAddressRange } from "../platform/ip.ts";
 import { parseTcpAddress } from "../platform/net.ts";
 import { normalizeName } from "../routing/names.ts";
 

@@ -1,11 +1,6 @@
 /** Address ranges, port ranges and durations as flags and policies write them. */
-import {
-  addressInRange,
-  type AddressRange,
-  type IpAddress,
-  parseAddressRange,
-  parseIp,
-} from "../platform/ip.ts";
+import { type IpAddress, parseIp } from "../bytes/ip_address.ts";
+import { addressInRange, type AddressRange, parseAddressRange } from "../bytes/ip_range.ts";
 
 /** Inclusive. */
 export interface PortRange {

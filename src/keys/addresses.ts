@@ -1,11 +1,6 @@
 /** Addresses in the lists of `from=` and `source-address`. */
-import {
-  addressInRange,
-  type AddressRange,
-  type IpAddress,
-  parseAddressRange,
-  parseIp,
-} from "../platform/ip.ts";
+import { type IpAddress, parseIp } from "../bytes/ip_address.ts";
+import { addressInRange, type AddressRange, parseAddressRange } from "../bytes/ip_range.ts";
 import { matchPatternList, type PatternVerdict } from "./patterns.ts";
 
 /** The address of a peer; a zone (`%eth0`) is dropped. */

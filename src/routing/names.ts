@@ -3,7 +3,8 @@
  *
  * A name is normalised once, where it enters, and compared as text ever after.
  */
-import { isLoopback, parseIp } from "../platform/ip.ts";
+import { parseIp } from "../bytes/ip_address.ts";
+import { isLoopback } from "../bytes/ip_range.ts";
 
 /** DNS limits (RFC 1035 §2.3.4). */
 const MAX_NAME_LENGTH = 253;

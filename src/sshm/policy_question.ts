@@ -1,4 +1,5 @@
 /** What `policy test` is asked, from its flags to what the policy decides about. Pure. */
+import { parseIp } from "../bytes/ip_address.ts";
 import {
   type Action,
   type DecisionContext,
@@ -16,7 +17,6 @@ import {
   keyIdentity,
 } from "../identity/principal.ts";
 import { certificateIdentity } from "../identity/ssh_certificate.ts";
-import { parseIp } from "../platform/ip.ts";
 import { fullName, NameError, normalizeName, shortName } from "../routing/names.ts";
 import { SshmError } from "./exit_codes.ts";
 

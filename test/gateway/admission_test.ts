@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import { parseAddressRange } from "../../src/bytes/ip_range.ts";
 import { Admission, penalties, type Startup, TOLERANCE } from "../../src/gateway/admission.ts";
-import { parseAddressRange } from "../../src/platform/ip.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 function admission(clock: FakeClock, limits: Partial<ConstructorParameters<typeof Admission>[0]> = {}) {

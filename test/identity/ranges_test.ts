@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { parseIp } from "../../src/bytes/ip_address.ts";
+import { parseAddressRange } from "../../src/bytes/ip_range.ts";
 import {
   dialRangeCoversAddress,
   isSpecialAddress,
@@ -7,7 +9,6 @@ import {
   parsePortRange,
   sourceInRanges,
 } from "../../src/identity/ranges.ts";
-import { parseAddressRange, parseIp } from "../../src/platform/ip.ts";
 
 Deno.test("durations are read in milliseconds", () => {
   const table: [string, number][] = [

@@ -1,5 +1,5 @@
 /** From a policy document of the right structure to rules that can be decided by. */
-import { type AddressRange, parseAddressRange } from "../../platform/ip.ts";
+import { type AddressRange, parseAddressRange } from "../../bytes/ip_range.ts";
 import { type DialRange, parseDialRange, parseDuration, parsePortRange, type PortRange } from "../ranges.ts";
 import type { Identity } from "../principal.ts";
 import { claimMatches, compileNamePattern, compileTextPattern, didYouMean, type Pattern } from "./match.ts";

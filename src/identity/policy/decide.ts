@@ -9,7 +9,8 @@
  *  5. any rule that matches → allowed;
  *  6. refused.
  */
-import { parseAddressRange, parseIp } from "../../platform/ip.ts";
+import { parseIp } from "../../bytes/ip_address.ts";
+import { parseAddressRange } from "../../bytes/ip_range.ts";
 import type { Identity, Restrictions } from "../principal.ts";
 import { dialRangeCoversAddress, isSpecialAddress, portInRange, sourceInRanges } from "../ranges.ts";
 import type { CompiledRule } from "./compile.ts";

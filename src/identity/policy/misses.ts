@@ -2,7 +2,7 @@
  * Why a rule does not match. What is not known (the peer's address, the login name, an address that a node will look up)
  * cannot satisfy a rule that allows, nor escape one that denies.
  */
-import { parseIp } from "../../platform/ip.ts";
+import { parseIp } from "../../bytes/ip_address.ts";
 import type { Identity } from "../principal.ts";
 import { dialRangeCoversAddress, isSpecialAddress, portInRange, sourceInRanges } from "../ranges.ts";
 import type { CompiledRule, NamePatterns } from "./compile.ts";

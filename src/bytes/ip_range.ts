@@ -1,7 +1,5 @@
 /** Ranges of IP addresses. */
-import { inNetwork, type IpAddress, networkOf, parseIp } from "../bytes/ip_address.ts";
-
-export { type IpAddress, parseIp };
+import { inNetwork, type IpAddress, networkOf, parseIp } from "./ip_address.ts";
 
 /** IP addresses that share a prefix. */
 export interface AddressRange {

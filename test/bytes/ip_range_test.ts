@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { addressInRange, parseAddressRange, parseIp } from "../../src/platform/ip.ts";
+import { parseIp } from "../../src/bytes/ip_address.ts";
+import { addressInRange, parseAddressRange } from "../../src/bytes/ip_range.ts";
 
 const inside = (range: string, address: string) =>
   addressInRange(parseAddressRange(range), parseIp(address)!);
