@@ -6,7 +6,7 @@ import { prometheusMetrics } from "../src/deno/metrics.ts";
 import { denoNet } from "../src/deno/net.ts";
 import { checkStateFolder, openStateFolder } from "../src/deno/state.ts";
 import { onStopSignal } from "../src/deno/stop_signals.ts";
-import { adminHandler } from "../src/gateway/admin.ts";
+import { adminHandler, isLocalHost } from "../src/gateway/admin.ts";
 import { type GatewayConfig, resolveConfig } from "../src/gateway/config.ts";
 import { exitCodes, type ExitReason, StartError } from "../src/gateway/exit_codes.ts";
 import { Gateway } from "../src/gateway/gateway.ts";
@@ -126,11 +126,12 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
   });
   const view = {
     metrics,
+    loopback: config.admin !== undefined && isLocalHost(config.admin.hostname),
     get ready() {
       return gateway.ready;
     },
   };
-  const admin = config.admin && serveHttp(config.admin, adminHandler(view));
+  const admin = config.admin && await serveHttp(config.admin, adminHandler(view));
   try {
     for (const address of config.listen) await gateway.listen(address);
     const listen = gateway.addresses.map(formatAddress);

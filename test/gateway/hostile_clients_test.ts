@@ -7,6 +7,7 @@ import {
   type Export,
   GatewayMessage,
 } from "../../src/gateway/mesh/messages.ts";
+import { signCertificate, withCertificate } from "../../src/cert/certificate.ts";
 import type { Bytes } from "../../src/bytes/bytes.ts";
 import { SshError } from "../../src/ssh/error.ts";
 import { encodeHostPort } from "../../src/ssh/forward/messages.ts";
@@ -155,4 +156,33 @@ Deno.test("a right that goes while a claim waits for a silent holder is gone whe
   await clock.advance(2_000);
   await claim;
   assert.deepEqual(await site.gateway.parts.registry.list(), []);
+});
+
+Deno.test("what ls and status print of others holds nothing that a terminal would obey, and stays JSON", async () => {
+  const evil = "\x1b]0;owned\x07\u202eeve\u009b2J";
+  const authority = await testKey("ca");
+  const certificate = await signCertificate({
+    role: "user",
+    publicKey: bob.key.publicKey,
+    serial: 1n,
+    keyId: evil,
+    principals: [evil],
+    validAfter: 0n,
+    validBefore: 2n ** 64n - 1n,
+    criticalOptions: new Map(),
+    extensions: new Map([["permit-port-forwarding", ""]]),
+  }, authority.key);
+  const policy = `rules: [{ who: authenticated, may: [register, connect], what: { node: "*" } }]`;
+  await using site = await startTestGateway({ keys: [ann.line, `cert-authority ${authority.line}`], policy });
+  const eve = await site.connect(withCertificate(bob.key, certificate));
+  await eve.serve("web", 22, "hi");
+  const flow = await eve.open("web", 22);
+  const owner = await site.connect(ann.key);
+  for (const command of ["ls", "ls --json", "status", "status --json"]) {
+    const { out } = await owner.run(command);
+    assert.match(out, /eve/);
+    assert.doesNotMatch(out.replaceAll("\n", ""), /[\p{Cc}\p{Cf}]/u, command);
+    if (command.endsWith("--json")) assert.ok(JSON.stringify(JSON.parse(out)).includes("eve"));
+  }
+  flow.close();
 });

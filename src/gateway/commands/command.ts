@@ -57,7 +57,10 @@ export function jsonOnly(args: readonly string[]): { readonly json: boolean } | 
   return { err: ["there is no such argument; the only one is --json"], exit: EXIT.usage };
 }
 
-/** One value as the JSON text of `--json`. */
+/** One value as the JSON text of `--json`: in ASCII, so that it is printable and stays JSON. */
 export function jsonOutput(value: unknown, rule?: string): Output {
-  return { out: [JSON.stringify(value)], rule };
+  const json = JSON.stringify(value).replaceAll(/[^ -~]/g, (unit) => {
+    return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+  return { out: [json], rule };
 }

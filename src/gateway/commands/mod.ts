@@ -94,7 +94,9 @@ async function write(
 ): Promise<void> {
   // A client with a terminal has put its own into raw mode.
   const end = pty ? "\r\n" : "\n";
-  const text = (lines: readonly string[]) => encodeText(lines.map((line) => line + end).join(""));
+  // Others' names are in it, as their authorities wrote them.
+  const text = (lines: readonly string[]) =>
+    encodeText(lines.map((line) => printable(line, Infinity) + end).join(""));
   if (out.length > 0) await channel.write(text(out));
   if (err.length > 0) await channel.stderr.write(text(err));
 }
