@@ -14,6 +14,7 @@ import { SshError } from "../ssh/error.ts";
 import { type ForwardPolicy, serveForwarding } from "../ssh/forward/incoming.ts";
 import type { HostPort } from "../ssh/forward/messages.ts";
 import { type ForwardedConnection, openTcp, RemoteForwards } from "../ssh/forward/outgoing.ts";
+import { deferred } from "../streams/deferred.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
 import type { Exposure } from "./exposure.ts";
@@ -101,7 +102,7 @@ export class GatewayLink {
     signal: AbortSignal,
   ): Promise<GatewayLink> {
     const { clock } = context;
-    const drained = Promise.withResolvers<void>();
+    const drained = deferred();
     const refusals = new Refusals(gateway, context.log);
     const connection = await connect(gateway, context, { drained: drained.resolve, refusals }, signal);
     const tooLate = clock.after(REGISTER_TIMEOUT_MS, () => connection.close());

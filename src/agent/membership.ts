@@ -1,5 +1,7 @@
 /** Staying registered: one gateway at a time, again and again. */
 import type { Clock } from "../platform/clock.ts";
+import { deferred } from "../streams/deferred.ts";
+import { untilAborted } from "../streams/until_aborted.ts";
 import { type DialEvent, FIRST_DIAL, nextDial } from "./dialing.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
@@ -37,7 +39,7 @@ export class Membership<L extends Link> {
   readonly #options: MembershipOptions<L>;
   readonly #stopping = new AbortController();
   readonly #retiring = new Set<Promise<void>>();
-  #current = Promise.withResolvers<L>();
+  #current = deferred<L>();
   #link?: L;
   #registeredOnce = false;
   #draining = false;
@@ -53,17 +55,8 @@ export class Membership<L extends Link> {
   }
 
   /** The registration, as soon as there is one. @throws the signal's reason */
-  async linked(signal: AbortSignal): Promise<L> {
-    const { promise } = this.#current;
-    const { resolve, promise: aborted } = Promise.withResolvers<never>();
-    const onAbort = () => resolve(Promise.reject(signal.reason) as never);
-    if (signal.aborted) throw signal.reason;
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      return await Promise.race([promise, aborted]);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+  linked(signal: AbortSignal): Promise<L> {
+    return untilAborted(this.#current.promise, signal);
   }
 
   /** Resolves after {@link stop}. @throws {AgentError} see above */
@@ -121,7 +114,7 @@ export class Membership<L extends Link> {
     this.#registeredOnce = true;
     this.#link = link;
     this.#current.resolve(link);
-    const stopped = Promise.withResolvers<"stopped">();
+    const stopped = deferred<"stopped">();
     const onStop = () => stopped.resolve("stopped");
     signal.addEventListener("abort", onStop, { once: true });
     let error: Error | undefined;
@@ -136,7 +129,7 @@ export class Membership<L extends Link> {
     signal.removeEventListener("abort", onStop);
     this.#link = undefined;
     if (!signal.aborted) {
-      this.#current = Promise.withResolvers<L>();
+      this.#current = deferred<L>();
       this.#current.promise.catch(() => {});
     }
     const upMs = clock.monotonic() - since;

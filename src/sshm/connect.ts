@@ -2,12 +2,14 @@
 import type { Command } from "commander";
 import { formatGateway } from "../agent/gateway_address.ts";
 import { type LocalForward, parseConnect } from "../agent/local_forward.ts";
+import type { Bytes } from "../bytes/bytes.ts";
 import { formatAddress, type NetConnection, NetError, type NetListener } from "../platform/net.ts";
 import type { ClientConnection } from "../ssh/client.ts";
 import type { Channel } from "../ssh/connection/types.ts";
 import { ChannelOpenError, SshError } from "../ssh/error.ts";
 import type { HostPort } from "../ssh/forward/messages.ts";
 import { openTcp } from "../ssh/forward/outgoing.ts";
+import { deferred } from "../streams/deferred.ts";
 import { type PlainDuplex, PlainDuplexBase } from "../streams/duplex.ts";
 import { relay } from "../streams/relay.ts";
 import { addExamples, type Cli, run } from "./cli.ts";
@@ -135,7 +137,7 @@ async function joinStdio(
 /** A connection that tells when its outgoing direction was ended. */
 class WatchedOutput extends PlainDuplexBase {
   readonly #inner: PlainDuplex;
-  readonly #ended = Promise.withResolvers<void>();
+  readonly #ended = deferred();
 
   constructor(inner: PlainDuplex) {
     super();
@@ -146,11 +148,11 @@ class WatchedOutput extends PlainDuplexBase {
     return this.#ended.promise;
   }
 
-  read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
+  read(into: Bytes): Promise<number | null> {
     return this.#inner.read(into);
   }
 
-  write(from: Uint8Array<ArrayBuffer>): Promise<void> {
+  write(from: Bytes): Promise<void> {
     return this.#inner.write(from);
   }
 

@@ -3,7 +3,6 @@ import { AgentError } from "../agent/exit_codes.ts";
 import { formatGateway, type GatewayAddress } from "../agent/gateway_address.ts";
 import { GatewayTrust } from "../agent/gateway_trust.ts";
 import { expandHome, openTextIfThere, requireText, type TextFile } from "../agent/text_file.ts";
-import { printableLines } from "../bytes/printable.ts";
 import { type KnownHosts, parseKnownHosts } from "../keys/known_hosts.ts";
 import { NetError } from "../platform/net.ts";
 import { StateError, type StateFolder } from "../platform/state.ts";
@@ -68,7 +67,7 @@ export async function openGateway(host: SshmHost, flags: GlobalFlags): Promise<C
       auth: {
         user: gateway.user ?? host.user,
         credentials: [{ method: "publickey", signers: credentials.signers, ask: true }],
-        onBanner: (text) => void note(host, printableLines(text.trimEnd())),
+        onBanner: (text) => void note(host, text.trimEnd()),
       },
     });
     keepAlive(connection, { clock: host.clock, ...KEEPALIVE });

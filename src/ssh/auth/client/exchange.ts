@@ -2,11 +2,11 @@
 import { type Bytes, EMPTY } from "../../../bytes/bytes.ts";
 import { printableLines } from "../../../bytes/printable.ts";
 import type { PublicKey } from "../../../keys/types.ts";
+import { untilAborted } from "../../../streams/until_aborted.ts";
 import { SshError } from "../../error.ts";
 import { Msg } from "../../wire/numbers.ts";
 import { UserauthBanner, UserauthFailure, UserauthRequest, UserauthSuccess } from "../messages.ts";
 import { CONNECTION_SERVICE, type MessageStream } from "../types.ts";
-import { untilAborted } from "../until_aborted.ts";
 import { type ClientAuth, MAX_BANNERS } from "./types.ts";
 
 /**

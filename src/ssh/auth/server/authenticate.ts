@@ -2,6 +2,7 @@
 import { type Bytes, encodeText } from "../../../bytes/bytes.ts";
 import { printable, printableLines } from "../../../bytes/printable.ts";
 import { type Clock, systemClock } from "../../../platform/clock.ts";
+import { untilAborted } from "../../../streams/until_aborted.ts";
 import { DisconnectReason, SshError } from "../../error.ts";
 import { Msg } from "../../wire/numbers.ts";
 import {
@@ -19,7 +20,6 @@ import {
   Method,
   USERAUTH_SERVICE,
 } from "../types.ts";
-import { untilAborted } from "../until_aborted.ts";
 import { type Outcome, refuse, SERVER_ACCEPTS, type ServerExchange, type ServerState } from "./exchange.ts";
 import { SERVER_METHODS } from "./methods.ts";
 import {
