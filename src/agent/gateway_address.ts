@@ -1,5 +1,7 @@
 /** Where a gateway is: the `--gateway` flag. */
+import { formatHostPort } from "../platform/net.ts";
 
+/** A gateway, and as whom to log in there. */
 export interface GatewayAddress {
   readonly hostname: string;
   readonly port: number;
@@ -30,5 +32,5 @@ export function parseGatewayAddress(text: string): GatewayAddress {
 
 /** As it is written: `gw.example.com:15022`, `[::1]:15022`. */
 export function formatGateway({ hostname, port }: GatewayAddress): string {
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  return formatHostPort(hostname, port);
 }

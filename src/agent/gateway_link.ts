@@ -19,12 +19,10 @@ import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
 import type { Exposure } from "./exposure.ts";
 import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
+import { dialGateway } from "./gateway_dial.ts";
 import type { GatewayTrust } from "./gateway_trust.ts";
 import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "./keepalive.ts";
 import { Refusals, register, type Registration } from "./registering.ts";
-
-/** Until TCP connects, in milliseconds. */
-const DIAL_TIMEOUT_MS = 10_000;
 
 /** Until the gateway has let us in, in milliseconds. */
 const LOGIN_TIMEOUT_MS = 20_000;
@@ -159,10 +157,10 @@ async function connect(
   told: { drained(): void; readonly refusals: Refusals },
   signal: AbortSignal,
 ): Promise<Connected> {
-  const { net, clock, crypto, trust, user } = context;
+  const { clock, crypto, trust, user } = context;
   const where = formatGateway(gateway);
   const signers = await context.identities();
-  const duplex = await dial(gateway, net, clock, signal);
+  const duplex = await dial(gateway, context, signal);
   let forwards: RemoteForwards | undefined;
   /** Why the host key was not believed: more than the sentence that the library passes on. */
   let disbelief: unknown;
@@ -215,22 +213,14 @@ async function connect(
   }
 }
 
-async function dial({ hostname, port }: GatewayAddress, net: Net, clock: Clock, signal: AbortSignal) {
-  const timeout = new AbortController();
-  const cancel = clock.after(DIAL_TIMEOUT_MS, () => timeout.abort(new Error("no answer in time")));
+/** @throws {AgentError} `unknownGateway` where waiting would not help */
+async function dial(gateway: GatewayAddress, { net, clock }: LinkContext, signal: AbortSignal) {
   try {
-    return await net.dial({ transport: "tcp", hostname, port }, {
-      signal: AbortSignal.any([signal, timeout.signal]),
-    });
+    return await dialGateway(gateway, net, clock, signal);
   } catch (cause) {
-    if (cause instanceof NetError && cause.code === "not-found") {
-      throw new AgentError("unknownGateway", `there is no gateway ${hostname}: no address is known for it`, {
-        cause,
-      });
-    }
-    throw cause;
-  } finally {
-    cancel();
+    if (!(cause instanceof NetError) || cause.code !== "not-found") throw cause;
+    const sentence = `there is no gateway ${gateway.hostname}: no address is known for it`;
+    throw new AgentError("unknownGateway", sentence, { cause });
   }
 }
 

@@ -1,5 +1,5 @@
 /** Opens the connections that clients and other gateways ask for. */
-import { formatAddress } from "../platform/net.ts";
+import { formatHostPort } from "../platform/net.ts";
 import { discard, TargetError } from "../routing/target.ts";
 import { ChannelOpenReason } from "../ssh/error.ts";
 import { decodeTcpChannel, type HostPort, type TcpChannel } from "../ssh/forward/messages.ts";
@@ -71,7 +71,7 @@ function recordRefusal(
 }
 
 function addressText({ host, port }: HostPort): string {
-  return formatAddress({ transport: "tcp", hostname: host, port });
+  return formatHostPort(host, port);
 }
 
 async function open(

@@ -1,7 +1,7 @@
 /** What one client has asked the gateway to forward to it (`tcpip-forward`): names it serves, ports it opened. */
 import type { Decision, Resource } from "../identity/policy/mod.ts";
 import { afterLong } from "../platform/clock.ts";
-import { formatAddress } from "../platform/net.ts";
+import { formatAddress, formatHostPort } from "../platform/net.ts";
 import { permitsListen } from "../keys/restrictions.ts";
 import { classifyForward, type ListenerPort, type NodePort } from "../routing/forward_request.ts";
 import { shortName } from "../routing/names.ts";
@@ -384,5 +384,5 @@ export class Registrations implements Holder {
 }
 
 function answeredText({ host }: HostPort, port: number): string {
-  return formatAddress({ transport: "tcp", hostname: host, port });
+  return formatHostPort(host, port);
 }

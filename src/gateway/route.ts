@@ -2,7 +2,7 @@
 import type { Action, Decision, Resource } from "../identity/policy/mod.ts";
 import { parseIp } from "../bytes/ip_address.ts";
 import { permitsOpen } from "../keys/restrictions.ts";
-import { formatAddress } from "../platform/net.ts";
+import { formatHostPort } from "../platform/net.ts";
 import { classifyDirect, type DirectTarget } from "../routing/forward_request.ts";
 import { shortName } from "../routing/names.ts";
 import type { OpenRequest, Target } from "../routing/target.ts";
@@ -158,7 +158,7 @@ function throughNodes(address: string, port: number, requester: Requester, parts
 }
 
 function nodeDialTarget(dialer: Dialer, name: string, hostname: string, port: number): Target {
-  const address = formatAddress({ transport: "tcp", hostname, port });
+  const address = formatHostPort(hostname, port);
   return {
     id: `via:${dialer.description}:${address}`,
     description: `${address} through ${name} at ${dialer.description}`,

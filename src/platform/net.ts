@@ -64,8 +64,12 @@ export class NetError extends Error {
 /** `host:port`, `[v6]:port` or the path. */
 export function formatAddress(address: Address): string {
   if (address.transport === "unix") return address.path;
-  const { hostname, port } = address;
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+  return formatHostPort(address.hostname, address.port);
+}
+
+/** `host:port`, `[v6]:port`. */
+export function formatHostPort(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /**

@@ -3,7 +3,13 @@ import type { Command } from "commander";
 import { formatGateway } from "../agent/gateway_address.ts";
 import { type LocalForward, parseConnect } from "../agent/local_forward.ts";
 import type { Bytes } from "../bytes/bytes.ts";
-import { formatAddress, type NetConnection, NetError, type NetListener } from "../platform/net.ts";
+import {
+  formatAddress,
+  formatHostPort,
+  type NetConnection,
+  NetError,
+  type NetListener,
+} from "../platform/net.ts";
 import type { ClientConnection } from "../ssh/client.ts";
 import type { Channel } from "../ssh/connection/types.ts";
 import { ChannelOpenError, SshError } from "../ssh/error.ts";
@@ -104,7 +110,7 @@ async function open(connection: ClientConnection, target: HostPort, originator?:
     return await openTcp(connection, target, { originator });
   } catch (cause) {
     if (!(cause instanceof ChannelOpenError)) throw cause;
-    const what = formatAddress({ transport: "tcp", hostname: target.host, port: target.port });
+    const what = formatHostPort(target.host, target.port);
     throw new SshmError("refused", `the gateway does not connect to ${what}: ${cause.message}`, { cause });
   }
 }
@@ -181,7 +187,7 @@ async function forwardFrom(
     if (cause instanceof NetError) throw new SshmError("address", cause.message, { cause });
     throw cause;
   }
-  const to = formatAddress({ transport: "tcp", hostname: target.host, port: target.port });
+  const to = formatHostPort(target.host, target.port);
   const listen = formatAddress(listener.address);
   if (json) await printJson(host, { event: "listening", listen, to });
   else await note(host, `${listen} leads to ${to}`);

@@ -1,6 +1,7 @@
 /** A connection to the gateway, as a user. */
 import { AgentError } from "../agent/exit_codes.ts";
 import { formatGateway, type GatewayAddress } from "../agent/gateway_address.ts";
+import { dialGateway } from "../agent/gateway_dial.ts";
 import { GatewayTrust } from "../agent/gateway_trust.ts";
 import { expandHome, openTextIfThere, requireText, type TextFile } from "../agent/text_file.ts";
 import { type KnownHosts, parseKnownHosts } from "../keys/known_hosts.ts";
@@ -15,9 +16,6 @@ import { SshmError } from "./exit_codes.ts";
 import type { GlobalFlags } from "./flags.ts";
 import type { SshmHost } from "./host.ts";
 import { note } from "./output.ts";
-
-/** Until TCP connects, in milliseconds. */
-const DIAL_TIMEOUT_MS = 10_000;
 
 /** A gateway that falls silent is found within half a minute. */
 const KEEPALIVE = { intervalMs: 10_000, misses: 2 };
@@ -49,7 +47,7 @@ export async function openGateway(host: SshmHost, flags: GlobalFlags): Promise<C
   const credentials = await loadCredentials(host, flags.identity);
   let disbelief: unknown;
   try {
-    const duplex = await dial(host, gateway);
+    const duplex = await dialGateway(gateway, host.net, host.clock, host.ending);
     const connection = await connectSsh(duplex, {
       crypto: host.crypto(),
       clock: host.clock,
@@ -104,18 +102,6 @@ export function explained(error: unknown, where: string): unknown {
     });
   }
   return new SshmError("unreachable", `${where}: ${error.message}`, { cause: error });
-}
-
-async function dial({ net, clock, ending }: SshmHost, { hostname, port }: GatewayAddress) {
-  const timeout = new AbortController();
-  const late = new NetError("timeout", `cannot dial ${hostname}:${port}: no answer in time`);
-  const cancel = clock.after(DIAL_TIMEOUT_MS, () => timeout.abort(late));
-  try {
-    const signal = AbortSignal.any([ending, timeout.signal]);
-    return await net.dial({ transport: "tcp", hostname, port }, { signal });
-  } finally {
-    cancel();
-  }
 }
 
 async function readKnownHosts(

@@ -5,7 +5,7 @@ import { RESTRICTED, type Restrictions, UNRESTRICTED } from "../../keys/restrict
 import { MalformedError, Reader } from "../../bytes/reader.ts";
 import type { Bytes } from "../../bytes/bytes.ts";
 import type { PublicKey } from "../../keys/types.ts";
-import { formatAddress, type TcpAddress } from "../../platform/net.ts";
+import { formatAddress, formatHostPort, type TcpAddress } from "../../platform/net.ts";
 import type { ClientConnection } from "../../ssh/client.ts";
 import { ChannelOpenReason } from "../../ssh/error.ts";
 import type { IncomingChannel } from "../../ssh/connection/types.ts";
@@ -37,11 +37,7 @@ export async function serveArrival(
 ): Promise<void> {
   const asked = decodeMeshChannel(incoming.data);
   const refuse = (rule: string, reason: string) => {
-    const resource = formatAddress({
-      transport: "tcp",
-      hostname: asked.target.host,
-      port: asked.target.port,
-    });
+    const resource = formatHostPort(asked.target.host, asked.target.port);
     const context = { remote: formatAddress(gateway.address), connection: gateway.name };
     parts.audit.record("access.refused", { action: "mesh-tcpip", resource, rule, reason }, context);
     incoming.reject(ChannelOpenReason.administrativelyProhibited, "administratively prohibited");
