@@ -1,5 +1,5 @@
 /** Registering at a gateway: what this agent is, what it exposes, and what the gateway says to it. */
-import { EMPTY } from "../bytes/bytes.ts";
+import { type Bytes, EMPTY } from "../bytes/bytes.ts";
 import { decodePublicKey } from "../keys/public_key.ts";
 import { KeyError, type PublicKey } from "../keys/types.ts";
 import { decodeUserCas, encodeAllowDial, encodeInstance, MeshRequest } from "../mesh/requests.ts";
@@ -115,7 +115,7 @@ export async function register(
 }
 
 function readAuthorities(
-  reply: Uint8Array<ArrayBuffer> | boolean,
+  reply: Bytes | boolean,
   where: string,
   log: EventLog,
 ): PublicKey[] {

@@ -1,5 +1,5 @@
 /** Who may log in by an sshd_config: files and commands of keys, authorities, principals, revocation. */
-import { decodeText, equal } from "../bytes/bytes.ts";
+import { type Bytes, decodeText, equal } from "../bytes/bytes.ts";
 import { encodeBase64 } from "../bytes/encoding.ts";
 import { checkCertificate } from "../cert/check.ts";
 import { certificateRestrictions, restrictionsUnderLine } from "../cert/options.ts";
@@ -295,7 +295,7 @@ async function outputOf(file: string, args: readonly string[], host: SshdLoginHo
 }
 
 async function collect(
-  pipe: { read(into: Uint8Array<ArrayBuffer>): Promise<number | null> },
+  pipe: { read(into: Bytes): Promise<number | null> },
 ): Promise<string> {
   const buffer = new Uint8Array(64 * 1024);
   let text = "";

@@ -149,10 +149,10 @@ class StreamPipeReader implements PipeReader {
 }
 
 class StreamPipeWriter implements PipeWriter {
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  readonly #writer: WritableStreamDefaultWriter<Bytes>;
   #closed?: Promise<void>;
 
-  constructor(stream: WritableStream<Uint8Array<ArrayBuffer>>) {
+  constructor(stream: WritableStream<Bytes>) {
     this.#writer = stream.getWriter();
     // A failure reaches the caller by the next write.
     this.#writer.closed.catch(() => {});

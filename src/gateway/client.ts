@@ -5,7 +5,7 @@ import type { Restrictions } from "../keys/restrictions.ts";
 import { encodeRefused, MeshRequest } from "../mesh/requests.ts";
 import type { Clock } from "../platform/clock.ts";
 import { formatAddress, type TcpAddress } from "../platform/net.ts";
-import { EMPTY } from "../bytes/bytes.ts";
+import { type Bytes, EMPTY } from "../bytes/bytes.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { HostPort } from "../ssh/forward/messages.ts";
 import type { ServerConnection } from "../ssh/server.ts";
@@ -113,7 +113,7 @@ export class Client implements Requester {
     this.connection.close(undefined, sentence);
   }
 
-  #tell(name: string, data: Uint8Array<ArrayBuffer>): void {
+  #tell(name: string, data: Bytes): void {
     this.connection.request(name, data, false).catch(() => {});
   }
 }

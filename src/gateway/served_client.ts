@@ -1,4 +1,5 @@
 /** Everything that the gateway does for one client: sessions, forwards, keepalive, requests of our own agents. */
+import type { Bytes } from "../bytes/bytes.ts";
 import { MalformedError } from "../bytes/reader.ts";
 import { parseDialRange } from "../identity/ranges.ts";
 import type { Signer } from "../keys/types.ts";
@@ -88,21 +89,21 @@ export class ServedClient implements Dialer {
 
   // -- requests of our agents ------------------------------------------------------------------------------------
 
-  #takeInstance(data: Uint8Array<ArrayBuffer>): boolean {
+  #takeInstance(data: Bytes): boolean {
     // Leases that stand were claimed without it, or with another.
     if (this.registrations.size > 0) return false;
     this.client.instance = decodeInstance(data);
     return true;
   }
 
-  #takeGateway(data: Uint8Array<ArrayBuffer>): boolean {
+  #takeGateway(data: Bytes): boolean {
     const id = decodeGateway(data);
     if (id === this.#parts.mesh.id || this.registrations.size > 0) return false;
     this.client.gateway = id;
     return true;
   }
 
-  #takeDialRanges(data: Uint8Array<ArrayBuffer>): boolean {
+  #takeDialRanges(data: Bytes): boolean {
     const ranges = decodeAllowDial(data).map((text) => {
       try {
         return parseDialRange(text);

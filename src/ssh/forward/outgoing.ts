@@ -1,4 +1,5 @@
 /** Asking the peer to connect, and to listen, for us: the requester's side of forwarding. */
+import type { Bytes } from "../../bytes/bytes.ts";
 import { MalformedError } from "../../bytes/reader.ts";
 import type { Channel, Connection, IncomingChannel } from "../connection/types.ts";
 import type { Router } from "../connection/router.ts";
@@ -126,10 +127,10 @@ export class RemoteForwards {
 
   async #ask(
     name: string,
-    data: Uint8Array<ArrayBuffer>,
+    data: Bytes,
     what: string,
     forget: () => void,
-  ): Promise<Uint8Array<ArrayBuffer> | true> {
+  ): Promise<Bytes | true> {
     const reply = await this.#connection.request(name, data, true).catch((error) => {
       forget();
       throw error;
@@ -144,7 +145,7 @@ export class RemoteForwards {
   #listener(
     port: number,
     cancel: string,
-    data: Uint8Array<ArrayBuffer>,
+    data: Bytes,
     handlers: Map<string, ForwardedHandler>,
     key: string,
   ): RemoteListener {
@@ -159,7 +160,7 @@ export class RemoteForwards {
 }
 
 /** The port in a reply. @throws {SshError} `protocol` when it tells none */
-function chosenPort(reply: Uint8Array<ArrayBuffer> | true): number {
+function chosenPort(reply: Bytes | true): number {
   try {
     const port = reply === true ? 0 : decodePort(reply);
     if (port !== 0) return port;
