@@ -109,8 +109,13 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
   for (const warning of loaded.warnings) log.warn("{warning}", { warning });
 
   const metrics = prometheusMetrics({ process: true });
-  await using flows = disposable(await state.openJournal("flows.jsonl", JOURNAL_LIMITS));
-  await using audit = disposable(await state.openJournal("audit.jsonl", JOURNAL_LIMITS));
+  const journal = (name: string) =>
+    state.openJournal(name, {
+      ...JOURNAL_LIMITS,
+      onLoss: (cause) => log.error("records of {name} are being lost: {cause}", { name, cause }),
+    });
+  await using flows = disposable(await journal("flows.jsonl"));
+  await using audit = disposable(await journal("audit.jsonl"));
   const gateway = await Gateway.create({
     config,
     crypto: provider,

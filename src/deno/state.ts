@@ -90,8 +90,9 @@ class SystemStateFolder implements StateFolder {
   async openJournal(name: string, limits: JournalLimits): Promise<Journal> {
     const path = this.#at(name);
     try {
+      const torn = await endsWithinLine(path);
       const file = await openForAppending(path);
-      return new FileJournal(path, limits, file, (await file.stat()).size);
+      return new FileJournal(path, limits, file, (await file.stat()).size, torn);
     } catch (cause) {
       throw new StateError("failed", `${path} cannot be opened: ${sentence(cause)}`, { cause });
     }
@@ -117,6 +118,24 @@ function openForAppending(path: string): Promise<Deno.FsFile> {
   return Deno.open(path, { append: true, create: true, mode: 0o600 });
 }
 
+/** Whether the last line has no end: whoever wrote it was killed in the middle. */
+async function endsWithinLine(path: string): Promise<boolean> {
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+  using _ = file;
+  if ((await file.stat()).size === 0) return false;
+  await file.seek(-1, Deno.SeekMode.End);
+  const last = new Uint8Array(1);
+  return await file.read(last) === 1 && last[0] !== LINE_FEED;
+}
+
+const LINE_FEED = 10;
+
 /** Lines waiting to be written at most: beyond that the disk cannot follow, and memory must not. */
 const MAX_WAITING_LINES = 100_000;
 
@@ -125,12 +144,15 @@ class FileJournal implements Journal {
   readonly #limits: JournalLimits;
   #file: Deno.FsFile;
   #size: number;
+  /** The file ends within a line: the next one begins with a line break. */
+  #torn: boolean;
   #waiting: string[] = [];
   #lost = 0;
   #writing?: Promise<void>;
   #closed = false;
 
-  constructor(path: string, limits: JournalLimits, file: Deno.FsFile, size: number) {
+  constructor(path: string, limits: JournalLimits, file: Deno.FsFile, size: number, torn: boolean) {
+    this.#torn = torn;
     this.#path = path;
     this.#limits = limits;
     this.#file = file;
@@ -140,7 +162,7 @@ class FileJournal implements Journal {
   append(line: string): void {
     if (this.#closed) return;
     if (this.#waiting.length >= MAX_WAITING_LINES) {
-      this.#lost++;
+      this.#lose(1, new Error("the disk does not follow"));
       return;
     }
     this.#waiting.push(line);
@@ -165,25 +187,33 @@ class FileJournal implements Journal {
     while (this.#waiting.length > 0) {
       const lines = this.#waiting;
       this.#waiting = [];
-      if (this.#lost > 0) {
-        lines.push(JSON.stringify({ event: "lines-lost", count: this.#lost }));
-        this.#lost = 0;
-      }
+      const lost = this.#lost;
+      const said = lost > 0 ? [JSON.stringify({ event: "lines-lost", count: lost }), ...lines] : lines;
       try {
-        await this.#write(encoder.encode(lines.join("\n") + "\n"));
-      } catch {
-        // A full disk loses records and not the service; the next line tells how many.
-        this.#lost += lines.length;
+        await this.#write(encoder.encode((this.#torn ? "\n" : "") + said.join("\n") + "\n"));
+        this.#lost -= lost;
+      } catch (cause) {
+        // A full disk loses records and not the service; what is written next tells how many.
+        this.#lose(lines.length, cause);
         break;
       }
     }
     this.#writing = undefined;
   }
 
+  #lose(count: number, cause: unknown): void {
+    if (this.#lost === 0) this.#limits.onLoss?.(cause);
+    this.#lost += count;
+  }
+
   async #write(bytes: Bytes): Promise<void> {
     if (this.#size > 0 && this.#size + bytes.length > this.#limits.maxBytes) await this.#setAside();
-    for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
-    this.#size += bytes.length;
+    for (let at = 0; at < bytes.length;) {
+      const count = await this.#file.write(bytes.subarray(at));
+      at += count;
+      this.#size += count;
+      this.#torn = at < bytes.length;
+    }
   }
 
   async #setAside(): Promise<void> {
@@ -195,6 +225,7 @@ class FileJournal implements Journal {
     const next = await openForAppending(this.#path);
     this.#file.close();
     this.#file = next;
+    this.#torn = false;
     this.#size = (await next.stat()).size;
   }
 }

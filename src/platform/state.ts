@@ -21,6 +21,8 @@ export interface JournalLimits {
   readonly maxBytes: number;
   /** Files set aside: `NAME.1` is the youngest. */
   readonly keep: number;
+  /** Lines are being lost (the disk is full): called once until lines are written again. Must not throw. */
+  readonly onLoss?: (cause: unknown) => void;
 }
 
 /** An append-only file of lines. */

@@ -198,6 +198,43 @@ Deno.test("a journal keeps lines in order, goes on where it stopped, and sets fu
   state.close();
 });
 
+Deno.test("a line that a killed process left unfinished does not spoil the next one", async () => {
+  using folder = temporaryFolder();
+  const state = await openStateFolder(folder.at("state"), "lock");
+  folder.write("state/log", '{"event":"flow"}\n{"event":"fl', 0o600);
+  for (const line of ["one", "two"]) {
+    const journal = await state.openJournal("log", { maxBytes: 1000, keep: 1 });
+    journal.append(line);
+    await journal.close();
+  }
+  assert.deepEqual(folder.read("state/log").split("\n"), [
+    '{"event":"flow"}',
+    '{"event":"fl',
+    "one",
+    "two",
+    "",
+  ]);
+  state.close();
+});
+
+Deno.test("a full disk loses records and not the service, and is told of once", async () => {
+  using folder = temporaryFolder();
+  const state = await openStateFolder(folder.at("state"), "lock");
+  // The device that is always full.
+  Deno.symlinkSync("/dev/full", folder.at("state/log"));
+  const losses: unknown[] = [];
+  const onLoss = (cause: unknown) => void losses.push(cause);
+  const journal = await state.openJournal("log", { maxBytes: 10, keep: 1, onLoss });
+  for (const line of ["lost", "lost too"]) {
+    journal.append(line);
+    await journal.flush();
+  }
+  assert.equal(losses.length, 1);
+  assert.match(String(losses[0]), /No space left/);
+  await journal.close();
+  state.close();
+});
+
 function key(line: string): number {
   const [round, number] = line.slice("line ".length).split("-").map(Number);
   return round * 1000 + number;
