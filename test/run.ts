@@ -28,7 +28,7 @@ const STAGES: readonly Stage[] = [
   { name: "set-up", args: ["run", "-A", "test/setup.ts"], peers: true },
   { name: "format", args: ["fmt", "--check"] },
   { name: "lint", args: ["lint"] },
-  { name: "types", args: ["check", "."] },
+  { name: "types", args: ["check", "--quiet", "."] },
   { name: "types of the core, without Deno or Node", args: ["run", "-A", "test/core_types.ts"] },
   { name: "unit tests", args: ["test", "-A", "--parallel", "--ignore=test/interop"], tests: true },
   { name: "examples", args: ["run", "-A", "test/examples.ts"], tests: true },
@@ -47,6 +47,7 @@ export function countReport(xml: string): Count {
 
 function runStage({ name, args, tests }: Stage): Count {
   console.log(`\n── ${name}`);
+  const began = performance.now();
   using folder = temporaryFolder();
   const report = folder.at("report.xml");
   const all = tests ? [...args, `--junit-path=${report}`] : args;
@@ -62,6 +63,7 @@ function runStage({ name, args, tests }: Stage): Count {
     : { passed: success ? 1 : 0, failed: 0, skipped: 0 };
   // A module that does not load, a leak outside any test: the report knows of neither.
   if (!success && count.failed === 0) count.failed = 1;
+  console.log(`${name}: ${Math.round((performance.now() - began) / 1000)} s`);
   return count;
 }
 

@@ -34,14 +34,8 @@ export class MeshCommand implements AsyncDisposable {
     return this.process.stop("SIGKILL");
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    // The second SIGTERM ends what drains: a test that is over waits for nobody. Two at the same moment count as one.
-    const again = setInterval(() => this.process.signal("SIGTERM"), 50);
-    try {
-      await this.process.stop("SIGTERM");
-    } finally {
-      clearInterval(again);
-    }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.process[Symbol.asyncDispose]();
   }
 }
 
