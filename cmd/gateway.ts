@@ -7,7 +7,7 @@ import { denoNet } from "../src/deno/net.ts";
 import { checkStateFolder, openStateFolder } from "../src/deno/state.ts";
 import { onStopSignal } from "../src/deno/stop_signals.ts";
 import { adminHandler, isLocalHost } from "../src/gateway/admin.ts";
-import { type GatewayConfig, resolveConfig } from "../src/gateway/config.ts";
+import { type GatewayConfig, limitsWithin, resolveConfig } from "../src/gateway/config.ts";
 import { exitCodes, type ExitReason, StartError } from "../src/gateway/exit_codes.ts";
 import { Gateway } from "../src/gateway/gateway.ts";
 import { keptKey, loadHostKeys, readPrivateKey } from "../src/gateway/host_keys.ts";
@@ -116,8 +116,16 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     });
   await using flows = disposable(await journal("flows.jsonl"));
   await using audit = disposable(await journal("audit.jsonl"));
+  const limits = limitsWithin(config.limits, openFilesLimit() ?? Infinity);
+  if (limits.maxClients < config.limits.maxClients) {
+    const { maxClients, maxStartups } = limits;
+    log.warn("for want of file descriptors at most {maxClients} clients are let in (ulimit -n)", {
+      maxClients,
+      maxStartups,
+    });
+  }
   const gateway = await Gateway.create({
-    config,
+    config: { ...config, limits },
     crypto: provider,
     clock: systemClock,
     net: denoNet,
@@ -243,6 +251,16 @@ function explain(error: unknown): [ExitReason, string] {
   if (error instanceof StateError) return ["state", error.message];
   if (error instanceof NetError) return ["address", error.message];
   return ["failed", error instanceof Error ? error.stack ?? error.message : String(error)];
+}
+
+/** Files and sockets that this process may have open, where the system tells. */
+function openFilesLimit(): number | undefined {
+  try {
+    const [, soft] = /^Max open files +(\d+)/m.exec(Deno.readTextFileSync("/proc/self/limits")) ?? [];
+    return soft === undefined ? undefined : Number(soft);
+  } catch {
+    return undefined;
+  }
 }
 
 function ownAddresses(): readonly string[] {

@@ -47,6 +47,8 @@ export interface GatewayConfig {
 
 export interface ConnectionLimits {
   readonly maxClients: number;
+  /** Of `maxClients`: one credential, however often it is used, leaves room for others. */
+  readonly maxClientsPerIdentity: number;
   readonly maxStartups: number;
   readonly maxStartupsPerSource: number;
   readonly penaltyExempt: readonly AddressRange[];
@@ -120,6 +122,7 @@ function check(setting: Setting, value: unknown, where: string): unknown {
 
 function complete(set: Settings, { defaultState }: ConfigSources): GatewayConfig {
   const domain = set.domain ?? "localhost";
+  const maxClients = set.max_clients ?? 10_000;
   return {
     listen: set.listen ?? [{ transport: "tcp", hostname: "0.0.0.0", port: 15022 }],
     state: set.state ?? defaultState,
@@ -140,7 +143,8 @@ function complete(set: Settings, { defaultState }: ConfigSources): GatewayConfig
     drainGrace: set.drain_grace ?? 30_000,
     loginGrace: set.login_grace ?? 30_000,
     limits: {
-      maxClients: set.max_clients ?? 10_000,
+      maxClients,
+      maxClientsPerIdentity: set.max_clients_per_identity ?? Math.ceil(maxClients / 2),
       maxStartups: set.max_startups ?? 512,
       maxStartupsPerSource: set.max_startups_per_source ?? 256,
       penaltyExempt: set.penalty_exempt ?? [],
@@ -156,4 +160,21 @@ function deepFreeze<T>(value: T): T {
     return value;
   }
   return Object.freeze(value);
+}
+
+/**
+ * The limits within `descriptors`, the files and sockets that the process may have open: a quarter for connections that
+ * have not authenticated, half for clients, the rest for what they are led to and for files. When descriptors run out, not
+ * even a revocation could be read.
+ */
+export function limitsWithin(limits: ConnectionLimits, descriptors: number): ConnectionLimits {
+  const maxStartups = Math.min(limits.maxStartups, Math.floor(descriptors / 4));
+  const maxClients = Math.min(limits.maxClients, Math.floor(descriptors / 2));
+  return {
+    ...limits,
+    maxStartups,
+    maxStartupsPerSource: Math.min(limits.maxStartupsPerSource, Math.ceil(maxStartups / 2)),
+    maxClients,
+    maxClientsPerIdentity: Math.min(limits.maxClientsPerIdentity, Math.ceil(maxClients / 2)),
+  };
 }

@@ -8,6 +8,7 @@ import { formatAddress, type Net, type NetListener, type TcpAddress } from "../p
 import { encodeText } from "../bytes/bytes.ts";
 import { parseIp } from "../bytes/ip_address.ts";
 import type { Policy } from "../identity/policy/mod.ts";
+import { type Identity, sameIdentity } from "../identity/principal.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
 import { duplexPair } from "../streams/pair.ts";
 import { Balancer } from "../routing/balance.ts";
@@ -264,6 +265,11 @@ export class Gateway {
 
   #welcome(connection: ServerConnection<Login>, remote: TcpAddress): void {
     const client = new Client(++this.#lastClient, connection, remote, this.#options.clock);
+    if (this.#clientsOf(client.identity) >= this.#options.config.limits.maxClientsPerIdentity) {
+      const reason = "too many connections of this identity";
+      this.audit.record("auth.refused", { method: "publickey", reason }, client.auditContext);
+      return client.close("you have too many connections open here");
+    }
     const served = new ServedClient(client, this.#parts, this.#options.hostKeys, () => this.#view());
     this.#clients.add(served);
     this.#metrics.connections.add(1);
@@ -284,6 +290,12 @@ export class Gateway {
         ...(error && { why: error.message }),
       });
     });
+  }
+
+  #clientsOf(identity: Identity): number {
+    let count = 0;
+    for (const { client } of this.#clients) if (sameIdentity(client.identity, identity)) count++;
+    return count;
   }
 
   async #judgeLoginAgain({ client }: ServedClient): Promise<void> {

@@ -115,6 +115,11 @@ export const settings = {
   drain_grace: one("TIME", duration, "how long flows may go on after SIGTERM (default 30s)"),
   login_grace: one("TIME", duration, "how long a client may take to authenticate (default 30s)"),
   max_clients: one("COUNT", count, "clients connected at once (default 10000)"),
+  max_clients_per_identity: one(
+    "COUNT",
+    count,
+    "the same of one identity (default half of max_clients)",
+  ),
   max_startups: one("COUNT", count, "connections not yet authenticated at once (default 512)"),
   max_startups_per_source: one("COUNT", count, "the same from one address (default 256)"),
   penalty_exempt: many(

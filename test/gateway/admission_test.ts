@@ -5,7 +5,14 @@ import { FakeClock } from "../support/fake_clock.ts";
 
 function admission(clock: FakeClock, limits: Partial<ConstructorParameters<typeof Admission>[0]> = {}) {
   return new Admission(
-    { maxClients: 1000, maxStartups: 8, maxStartupsPerSource: 4, penaltyExempt: [], ...limits },
+    {
+      maxClients: 1000,
+      maxClientsPerIdentity: 500,
+      maxStartups: 8,
+      maxStartupsPerSource: 4,
+      penaltyExempt: [],
+      ...limits,
+    },
     clock,
   );
 }

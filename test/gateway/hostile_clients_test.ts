@@ -186,3 +186,16 @@ Deno.test("what ls and status print of others holds nothing that a terminal woul
   }
   flow.close();
 });
+
+Deno.test("one credential does not take all places, whoever else comes finds one", async () => {
+  await using site = await startTestGateway({ keys: [ann.line, bob.line], maxClientsPerIdentity: 3 });
+  const taken = [];
+  for (let i = 0; i < 3; i++) taken.push(await site.connect(bob.key));
+  const fourth = await site.connect(bob.key);
+  await fourth.connection.closed;
+  assert.match(String(site.audit.at(-1)?.reason), /too many connections of this identity/);
+  assert.equal((await (await site.connect(ann.key)).run("whoami")).code, 0);
+  taken[0].close();
+  await settle();
+  assert.equal((await (await site.connect(bob.key)).run("whoami")).code, 0);
+});

@@ -138,6 +138,7 @@ export interface TestGatewayOptions {
   readonly port?: number;
   readonly loginGrace?: number;
   readonly maxStartups?: number;
+  readonly maxClientsPerIdentity?: number;
   readonly ownAddresses?: readonly string[];
 }
 
@@ -157,6 +158,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
       loginGrace: options.loginGrace ?? 10_000,
       limits: {
         maxClients: 100,
+        maxClientsPerIdentity: options.maxClientsPerIdentity ?? 100,
         maxStartups: options.maxStartups ?? 100,
         maxStartupsPerSource: 100,
         penaltyExempt: [],
