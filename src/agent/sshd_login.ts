@@ -16,6 +16,7 @@ import { mergeRestrictions, type Restrictions } from "../keys/restrictions.ts";
 import type { PublicKey } from "../keys/types.ts";
 import { type Files, FilesError } from "../platform/files.ts";
 import type { Processes } from "../platform/process.ts";
+import { readWholeFile } from "../platform/whole_file.ts";
 import type { Account } from "./login.ts";
 import type { Admission, LoginRefusal } from "./login_rules.ts";
 import type { SshdConfig } from "./sshd_config/evaluate.ts";
@@ -26,7 +27,7 @@ import {
   keyTokens,
   type TokenKey,
 } from "./sshd_config/expand.ts";
-import { openFile, openText } from "./text_file.ts";
+import { openText } from "./text_file.ts";
 
 /** How long AuthorizedKeysCommand and AuthorizedPrincipalsCommand may take, in milliseconds. */
 const COMMAND_TIMEOUT_MS = 10_000;
@@ -112,7 +113,7 @@ async function isRevoked(
 ): Promise<boolean> {
   if (revokedKeys === null) return false;
   try {
-    const { bytes } = await openFile(files, revokedKeys);
+    const { bytes } = await readWholeFile(files, revokedKeys);
     return await parseRevokedKeys(bytes).isRevoked(certificate ?? key);
   } catch (error) {
     warn(`RevokedKeys ${revokedKeys} cannot be used, so nobody gets in: ${(error as Error).message}`);

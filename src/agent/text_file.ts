@@ -1,22 +1,13 @@
-/** Whole files, read through the platform's interface. */
-import { type Bytes, concat, decodeText } from "../bytes/bytes.ts";
-import { type Files, FilesError, FileType, isType } from "../platform/files.ts";
+/** Texts that somebody named, and sentences for when they cannot be read. */
+import { decodeText } from "../bytes/bytes.ts";
+import { type Files, FilesError } from "../platform/files.ts";
+import { ifThere, readWholeFile } from "../platform/whole_file.ts";
 import { AgentError, type ExitReason } from "./exit_codes.ts";
-
-/** Largest key or configuration file that is read, in bytes: more is a mistake. */
-const MAX_FILE_SIZE = 16 * 1024 * 1024;
 
 /** Permission bits that let others read or write. */
 const OTHERS = 0o077;
 
-/** A file's content and who may read it. */
-export interface WholeFile {
-  readonly path: string;
-  readonly bytes: Bytes;
-  readonly mode: number;
-}
-
-/** The same of a text. */
+/** A text, and who may read it. */
 export interface TextFile {
   readonly path: string;
   readonly text: string;
@@ -25,42 +16,13 @@ export interface TextFile {
 
 /** @throws {FilesError} */
 export async function openText(files: Files, path: string): Promise<TextFile> {
-  const { bytes, mode } = await openFile(files, path);
+  const { bytes, mode } = await readWholeFile(files, path);
   return { path, text: decodeText(bytes), mode };
 }
 
-/** @throws {FilesError} */
-export async function openFile(files: Files, path: string): Promise<WholeFile> {
-  const handle = await files.open(path, { read: true });
-  try {
-    const { size, mode } = await handle.stat();
-    if (isType({ mode }, FileType.directory)) throw new FilesError("is-directory", `${path} is a folder`);
-    const chunks: Bytes[] = [];
-    for (let position = 0;;) {
-      // What says it is empty may lie under /proc: read until the end.
-      const chunk = new Uint8Array(Math.min(Math.max(size - position, 4096), MAX_FILE_SIZE));
-      const count = await handle.read(chunk, position);
-      if (count === 0) break;
-      position += count;
-      if (position > MAX_FILE_SIZE) {
-        throw new FilesError("too-large", `${path} is larger than any file of its kind`);
-      }
-      chunks.push(chunk.subarray(0, count));
-    }
-    return { path, bytes: concat(...chunks), mode };
-  } finally {
-    await handle.close();
-  }
-}
-
 /** Undefined where there is no such file. @throws {FilesError} for every other reason */
-export async function openTextIfThere(files: Files, path: string): Promise<TextFile | undefined> {
-  try {
-    return await openText(files, path);
-  } catch (error) {
-    if (error instanceof FilesError && (error.code === "not-found" || error.code === "not-directory")) return;
-    throw error;
-  }
+export function openTextIfThere(files: Files, path: string): Promise<TextFile | undefined> {
+  return ifThere(openText(files, path));
 }
 
 const WHY: Partial<Record<FilesError["code"], string>> = {

@@ -2,10 +2,11 @@
 import { parseRevokedKeys, type RevocationList } from "../cert/revocation.ts";
 import { isUnrestrictedLine, parseAuthorizedKeys } from "../keys/authorized_keys.ts";
 import { type Files, FilesError } from "../platform/files.ts";
+import { ifThere, readWholeFile } from "../platform/whole_file.ts";
 import type { GatewayConfig } from "./config.ts";
 import { StartError } from "./exit_codes.ts";
 import type { Keyring, KnownKey } from "./keyring.ts";
-import { listFolder, readBytes, readTextIfThere, readTrustedText } from "./text_file.ts";
+import { listFolder, readText, readTrustedText } from "./text_file.ts";
 import { describe, type Seen } from "./watch.ts";
 
 /** The part of the configuration that says who is known. */
@@ -118,7 +119,7 @@ class Reading {
     await this.#see(path);
     try {
       if (!await this.#isOwnedAlone(path)) return;
-      const text = await readTextIfThere(this.#files, path);
+      const text = await ifThere(readText(this.#files, path));
       if (text !== undefined) this.#add(path, text, owns);
     } catch (error) {
       if (!(error instanceof FilesError)) throw error;
@@ -145,7 +146,7 @@ class Reading {
   async revoked(path: string): Promise<RevocationList> {
     await this.#see(path);
     try {
-      return parseRevokedKeys(await readBytes(this.#files, path));
+      return parseRevokedKeys((await readWholeFile(this.#files, path)).bytes);
     } catch (error) {
       // Without it, what was revoked would count again.
       throw new StartError("files", `${path} cannot be used: ${(error as Error).message}`, { cause: error });
