@@ -1,5 +1,4 @@
 /** The agent's command: parse, wire, run, drain. */
-import { constants } from "node:os";
 import { Agent, type AgentHost, builtInServer, defaultPolicy } from "../src/agent/agent.ts";
 import type { Peer, ServerPolicy } from "../src/agent/built_in_server.ts";
 import type { AgentConfig } from "../src/agent/config.ts";
@@ -76,7 +75,7 @@ async function run(agent: Agent, { command }: AgentConfig, log: EventLog): Promi
     const status = await child.status;
     agent.stop();
     await running.catch(() => {});
-    return codeOf(status);
+    return await codeOf(status);
   } finally {
     signalled();
   }
@@ -136,7 +135,7 @@ async function listen(config: AgentConfig, host: AgentHost, sshd: SshdPolicy): P
 }
 
 async function systemHost(log: EventLog): Promise<AgentHost> {
-  const { provider, why } = chooseCrypto();
+  const { provider, why } = await chooseCrypto();
   log({ event: "info", message: `cryptography: ${provider.name} (${why})` });
   return {
     net: denoNet,
@@ -212,9 +211,10 @@ function onSignals(stop: (name: "INT" | "TERM") => void): () => void {
 }
 
 /** As a shell tells how its command ended. */
-function codeOf(status: ExitStatus): number {
+async function codeOf(status: ExitStatus): Promise<number> {
   if ("code" in status) return status.code;
-  return 128 + ((constants.signals as Record<string, number>)[`SIG${status.signal}`] ?? 0);
+  const { signalNumber } = await import("../src/deno/signals.ts");
+  return 128 + (signalNumber(status.signal) ?? 0);
 }
 
 function sentence(error: unknown): string {

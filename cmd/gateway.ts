@@ -89,7 +89,7 @@ async function check(config: GatewayConfig, keys: KeyringFiles): Promise<void> {
 
 async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFolder): Promise<ExitReason> {
   const log = logger("gateway");
-  const { provider, why } = chooseCrypto();
+  const { provider, why } = await chooseCrypto();
   log.info("{provider}: {why}", { provider: provider.name, why });
   const hostKeys = await loadHostKeys(systemFiles, state, config.hostKeys);
   const policySeen = await describeAll(systemFiles, config.policy === undefined ? [] : [config.policy]);

@@ -16,7 +16,7 @@ function systemHost(): SshmHost {
     net: denoNet,
     files: systemFiles,
     clock: systemClock,
-    crypto: () => chooseCrypto().provider,
+    crypto: async () => (await chooseCrypto()).provider,
     environment: (name) => Deno.env.get(name),
     user: Deno.env.get("USER") || Deno.env.get("LOGNAME") || "sshm",
     stdio: standardStreams(),

@@ -13,7 +13,7 @@ const hostKey = await generatePrivateKey("ssh-ed25519");
 const listener = await denoNet.listen({ transport: "tcp", hostname: "127.0.0.1", port: Number(port) });
 console.log(formatAddress(listener.address), await hostKey.publicKey.fingerprint());
 
-const { provider: crypto } = chooseCrypto();
+const { provider: crypto } = await chooseCrypto();
 for await (const duplex of listener) {
   acceptSsh(duplex, {
     crypto,

@@ -12,7 +12,7 @@ const [address, user, keyFile, fingerprint, local, remote, copy] = Deno.args;
 const key = await parsePrivateKey(await Deno.readTextFile(keyFile));
 
 const connection = await connectSsh(await denoNet.dial(parseTcpAddress(address)), {
-  crypto: chooseCrypto().provider,
+  crypto: (await chooseCrypto()).provider,
   verifyHostKey: async ({ key }) => await key.fingerprint() === fingerprint || "this is another server",
   auth: { user, credentials: [{ method: "publickey", signers: [key] }] },
 });

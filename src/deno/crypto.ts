@@ -1,7 +1,6 @@
 /** Chooses the crypto provider. */
 import type { CryptoProvider } from "../platform/crypto.ts";
 import { openLibcrypto } from "./crypto_libcrypto.ts";
-import { nodeCrypto } from "./crypto_node.ts";
 import { selfTest } from "./crypto_self_test.ts";
 import { libcryptoPaths } from "./libcrypto_library.ts";
 
@@ -21,9 +20,9 @@ export interface CryptoChoice {
  * provider. Never prompts for permission.
  * @throws {Error} when a path was given and the library there cannot be used: someone meant that one
  */
-export function chooseCrypto(options: CryptoOptions = {}): CryptoChoice {
+export async function chooseCrypto(options: CryptoOptions = {}): Promise<CryptoChoice> {
   const { libcrypto } = options;
-  if (libcrypto === false) return portable("libcrypto is turned off");
+  if (libcrypto === false) return await portable("libcrypto is turned off");
   if (libcrypto !== undefined) {
     if (!mayCall(libcrypto)) {
       throw new Error(`no permission to use ${libcrypto}: run with --allow-ffi=${libcrypto}`);
@@ -33,7 +32,7 @@ export function chooseCrypto(options: CryptoOptions = {}): CryptoChoice {
   const paths = libcryptoPaths();
   const allowed = paths.filter(mayCall);
   if (allowed.length === 0) {
-    return portable(`Deno has no permission to use libcrypto, such as --allow-ffi=${paths[0]}`);
+    return await portable(`Deno has no permission to use libcrypto, such as --allow-ffi=${paths[0]}`);
   }
   let fault: unknown;
   for (const path of allowed) {
@@ -45,12 +44,14 @@ export function chooseCrypto(options: CryptoOptions = {}): CryptoChoice {
     }
   }
   if (fault !== undefined) {
-    return portable(`the system's libcrypto cannot be used: ${(fault as Error).message}`);
+    return await portable(`the system's libcrypto cannot be used: ${(fault as Error).message}`);
   }
-  return portable("no libcrypto.so.3 was found where distributions put it");
+  return await portable("no libcrypto.so.3 was found where distributions put it");
 }
 
-function portable(why: string): CryptoChoice {
+/** Loaded only where it is needed: it brings Deno's Node layer along. */
+async function portable(why: string): Promise<CryptoChoice> {
+  const { nodeCrypto } = await import("./crypto_node.ts");
   return { provider: nodeCrypto, why };
 }
 

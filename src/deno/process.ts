@@ -12,7 +12,6 @@ import {
   type TerminalChild,
 } from "../platform/process.ts";
 import { resolveLaunch } from "./launcher.ts";
-import { signalName } from "./signals.ts";
 
 /** What one read of a pipe takes at most: a pipe of Linux holds this much. */
 const PIPE_BUFFER = 64 * 1024;
@@ -96,6 +95,7 @@ async function exitStatus(child: Deno.ChildProcess): Promise<ExitStatus> {
     // Deno has no names for the real-time signals.
     const number = /signal: (\d+)/.exec(String(error))?.[1];
     if (number === undefined) throw error;
+    const { signalName } = await import("./signals.ts");
     return { signal: signalName(Number(number)), coreDumped: false };
   }
 }

@@ -17,3 +17,8 @@ export function signalName(number: number): string {
   if (name !== undefined) return name;
   return number === RTMIN ? "RTMIN" : number > RTMIN ? `RTMIN+${number - RTMIN}` : `${number}`;
 }
+
+/** The number of the signal called `name`, without `SIG`; undefined where this system has none of that name. */
+export function signalNumber(name: string): number | undefined {
+  return (constants.signals as Readonly<Record<string, number>>)[`SIG${name}`];
+}

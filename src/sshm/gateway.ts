@@ -49,7 +49,7 @@ export async function openGateway(host: SshmHost, flags: GlobalFlags): Promise<C
   try {
     const duplex = await dialGateway(gateway, host.net, host.clock, host.ending);
     const connection = await connectSsh(duplex, {
-      crypto: host.crypto(),
+      crypto: await host.crypto(),
       clock: host.clock,
       signal: host.ending,
       algorithms: preferHostKeys(defaultClientAlgorithms, await trust.known(gateway)),

@@ -11,7 +11,7 @@ export interface SshmHost {
   readonly files: Files;
   readonly clock: Clock;
   /** Chosen when the first connection needs it. */
-  crypto(): CryptoProvider;
+  crypto(): Promise<CryptoProvider>;
   environment(name: string): string | undefined;
   /** Name of the account that this runs as. */
   readonly user: string;

@@ -90,7 +90,7 @@ function figure(ms: number, payload: number): string {
   return `${rate.padStart(6)} MB/s ${(ms * 1e6).toFixed(0).padStart(8)} ns`;
 }
 
-for (const crypto of [chooseCrypto().provider, nodeCrypto]) {
+for (const crypto of [(await chooseCrypto()).provider, nodeCrypto]) {
   console.log(`\n${crypto.name.padEnd(45)} ${"payload".padStart(7)}   ${"seal".padEnd(23)}   open`);
   for (const [cipher, mac] of protections) {
     for (const payload of PAYLOADS) {

@@ -44,7 +44,7 @@ for (const command of ["gateway", "agent"]) {
     assert.match(text, /--state/);
 
     const program =
-      'import { chooseCrypto } from "./src/deno/crypto.ts"; console.log(chooseCrypto().provider.name);';
+      'import { chooseCrypto } from "./src/deno/crypto.ts"; console.log((await chooseCrypto()).provider.name);';
     Deno.writeTextFileSync(`${root}/app/probe.ts`, program);
     const probe = await run(
       containers.line(root, "/bin/deno", "run", "--cached-only", "-A", "/app/probe.ts"),

@@ -9,7 +9,7 @@ import type { CryptoProvider } from "../../src/platform/crypto.ts";
 import { cryptoContract } from "./crypto_contract.ts";
 
 // The tests need a libcrypto: one that silently fell back would test the portable provider twice.
-const libcrypto = chooseCrypto().provider;
+const libcrypto = (await chooseCrypto()).provider;
 
 cryptoContract(nodeCrypto);
 cryptoContract(libcrypto);
@@ -75,14 +75,17 @@ Deno.test("the self-test passes both providers and names what a broken one gets 
   assert.throws(() => selfTest(broken), /fails its self-test of AES-GCM/);
 });
 
-Deno.test("libcrypto can be turned off", () => {
-  const { provider, why } = chooseCrypto({ libcrypto: false });
+Deno.test("libcrypto can be turned off", async () => {
+  const { provider, why } = await chooseCrypto({ libcrypto: false });
   assert.equal(provider, nodeCrypto);
   assert.equal(why, "libcrypto is turned off");
 });
 
-Deno.test("a configured library that cannot be used is an error, not a silent fallback", () => {
-  assert.throws(() => chooseCrypto({ libcrypto: "/nonexistent/libcrypto.so.3" }), /\/nonexistent\/libcrypto/);
+Deno.test("a configured library that cannot be used is an error, not a silent fallback", async () => {
+  await assert.rejects(
+    chooseCrypto({ libcrypto: "/nonexistent/libcrypto.so.3" }),
+    /\/nonexistent\/libcrypto/,
+  );
 });
 
 Deno.test("libcrypto is looked for at absolute paths only, the version written for first", () => {
@@ -101,7 +104,7 @@ async function chooseWith(...permissions: string[]): Promise<string> {
   const script = `import { chooseCrypto } from ${
     JSON.stringify(import.meta.resolve("../../src/deno/crypto.ts"))
   };
-    const { provider, why } = chooseCrypto();
+    const { provider, why } = await chooseCrypto();
     console.log(provider.name + "|" + why);`;
   const config = new URL(import.meta.resolve("../../deno.json")).pathname;
   const args = ["run", "--quiet", "--no-prompt", "--no-check", "--config", config, ...permissions, "-"];
@@ -119,6 +122,6 @@ Deno.test("without permission the portable provider is chosen, and the reason sa
 });
 
 Deno.test("permission for the one library suffices", async () => {
-  const path = /found (.*)$/.exec(chooseCrypto().why)![1];
+  const path = /found (.*)$/.exec((await chooseCrypto()).why)![1];
   assert.equal(await chooseWith(`--allow-ffi=${path}`), `${libcrypto.name}|found ${path}`);
 });

@@ -23,7 +23,7 @@ const [count, prefix, folder, ...flags] = Deno.args;
 const shared: Omit<AgentHost, "log"> = {
   net: denoNet,
   clock: systemClock,
-  crypto: chooseCrypto().provider,
+  crypto: (await chooseCrypto()).provider,
   random: Math.random,
   files: systemFiles,
   accounts: systemAccounts,

@@ -11,7 +11,7 @@ import type { PipeReader } from "../../src/platform/process.ts";
 import type { KeyFile } from "./keygen.ts";
 
 /** Loaded outside any test: see library_server.ts. */
-const systemCrypto = chooseCrypto().provider;
+const systemCrypto = (await chooseCrypto()).provider;
 
 /** Connects to 127.0.0.1:`port`; the server must show `hostKey`, or a certificate of `authority`. */
 export async function connectLibrary(

@@ -55,7 +55,7 @@ export interface LibraryServer extends AsyncDisposable {
 }
 
 /** Loaded once and for good, outside any test: a library that stays is a leak to the one that loads it. */
-const systemCrypto = chooseCrypto().provider;
+const systemCrypto = (await chooseCrypto()).provider;
 
 /** A private key's file, with the certificate beside it if asked for, as what the library signs with. */
 export async function readSigner(key: KeyFile, certificate?: string): Promise<Signer> {

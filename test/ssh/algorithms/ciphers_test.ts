@@ -15,7 +15,7 @@ import { clearOpener, clearSealer } from "../../../src/ssh/algorithms/clear.ts";
 import { macs } from "../../../src/ssh/algorithms/macs.ts";
 import type { Opener, Sealer } from "../../../src/ssh/algorithms/protection.ts";
 
-const providers = [nodeCrypto, chooseCrypto().provider];
+const providers = [nodeCrypto, (await chooseCrypto()).provider];
 
 /** Every cipher with every MAC that goes with it. */
 const combinations = [...ciphers.values()].flatMap((cipher): [string, string | undefined][] =>
