@@ -32,7 +32,7 @@ const STAGES: readonly Stage[] = [
   { name: "types of the core, without Deno or Node", args: ["run", "-A", "test/core_types.ts"] },
   { name: "unit tests", args: ["test", "-A", "--parallel", "--ignore=test/interop"], tests: true },
   { name: "examples", args: ["run", "-A", "test/examples.ts"], tests: true },
-  { name: "interop tests", args: ["test", "-A", "test/interop"], tests: true, peers: true },
+  { name: "interop tests", args: ["test", "-A", "--parallel", "test/interop"], tests: true, peers: true },
 ];
 
 /** Adds up a JUnit report. */

@@ -24,7 +24,7 @@ import { echoServer, freePort } from "../support/tcp.ts";
 import { deadline, waitUntil } from "../support/wait.ts";
 
 /** Loaded once and for good, outside any test: a library that stays is a leak to the one that loads it. */
-const systemCrypto = (await chooseCrypto()).provider;
+const systemCrypto = chooseCrypto().provider;
 
 interface Scene extends AsyncDisposable {
   readonly site: Site;
@@ -110,7 +110,7 @@ peerTest(
   [openssh],
   async () => {
     const grace = 2_000;
-    const patience = { within: 3 * grace };
+    const patience = { within: 5 * grace };
     await using scene = await makeScene(["--login-grace", `${grace / 1000}s`]);
     const { gateway, site } = scene;
     const signer = await readSigner(site.key);
@@ -138,7 +138,7 @@ peerTest(
       login("key exchange"),
       login("authentication"),
     ]);
-    for (const after of cut) assert.ok(after > grace * 0.9 && after < grace * 2, `${cut}`);
+    for (const after of cut) assert.ok(after > grace * 0.9 && after < grace * 3, `${cut}`);
     // Nobody else was kept waiting for them.
     await succeed(sshLine(openssh, scene.owner, [], "whoami"));
   },
@@ -280,7 +280,7 @@ peerTest(
     const page = async (identity: string, to: string) => {
       const client = { port: gateway.port, identity, knownHosts: site.knownHosts };
       return await run(sshLine(openssh, client, ["-W", to]), {
-        stdin: "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        stdin: `GET /healthz HTTP/1.1\r\nHost: ${gateway.admin}\r\nConnection: close\r\n\r\n`,
       });
     };
     assert.match((await page(site.key.path, gateway.admin)).text, /^HTTP\/1\.1 200/);
