@@ -37,8 +37,14 @@ function parseAdmin(value: string) {
 
 const file = z.string().min(1);
 const dialRange = text((value) => parseDialRange(value));
+/** Longest delay that timers take, in milliseconds: with a longer one they would fire at once. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 /** Milliseconds. */
-const duration = text(parseDuration);
+const duration = text((value) => {
+  const ms = parseDuration(value);
+  if (ms > LONGEST_TIMER) throw new TypeError(`'${value}' is longer than 24 days`);
+  return ms;
+});
 const count = z.coerce.number().int().min(1);
 
 /** A user CA: its file alone, or with the trust domain whose workloads it vouches for. */

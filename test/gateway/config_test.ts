@@ -84,6 +84,7 @@ Deno.test("the configuration is frozen all the way down", () => {
 
 const mistakes: [Parameters<typeof resolve>, RegExp][] = [
   [[["--listen", "nowhere"]], /^--listen: 'nowhere' is not HOST:PORT$/],
+  [[["--login-grace", "999999999d"]], /^--login-grace: .*longer than 24 days/],
   [[["--listen", "127.0.0.1:1=tls"]], /^--listen: .*'tls' is not a protocol/],
   [[["--allow-dial", "10.0.0.1/8:22"]], /^--allow-dial: .*did you mean 10\.0\.0\.0\/8/],
   [[["--allow-dial", "10.0.0.0"]], /^--allow-dial: '10\.0\.0\.0' is not a destination/],

@@ -1,5 +1,5 @@
 /** Reads policy files: YAML, of which JSON is a part. */
-import { isMap, isNode, LineCounter, type Node, parseDocument } from "yaml";
+import { type Document, isMap, isNode, LineCounter, type Node, parseDocument, visit } from "yaml";
 import type { z } from "zod";
 import type { DialRange, PortRange } from "../ranges.ts";
 import { type CompiledRule, compileRules, type PolicyMistake } from "./compile.ts";
@@ -8,6 +8,8 @@ import { knownKeys, policySchema } from "./schema.ts";
 
 /** Largest policy that is read, in characters: some ten thousand rules. */
 const MAX_POLICY_LENGTH = 4 * 1024 * 1024;
+/** Levels of nesting: a policy has nine. The YAML library takes a minute over a million of them. */
+const MAX_DEPTH = 32;
 /** YAML aliases resolved at most: the billion-laughs document needs more. */
 const MAX_ALIASES = 100;
 /** Mistakes told of at most. */
@@ -60,8 +62,19 @@ export function parsePolicy(text: string, options: { file?: string; owners?: Own
       message: `is longer than ${MAX_POLICY_LENGTH} characters`,
     }]);
   }
+  const deep = tooDeepAt(text);
+  if (deep !== undefined) {
+    const message = `is nested more than ${MAX_DEPTH} levels deep`;
+    throw new PolicyError(file, [{ line: text.slice(0, deep).split("\n").length, column: 1, message }]);
+  }
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: "silent" });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: "silent",
+    // Its own search compares every key with every other one.
+    uniqueKeys: false,
+  });
   const at = (offset: number) => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
@@ -72,6 +85,10 @@ export function parsePolicy(text: string, options: { file?: string; owners?: Own
   };
   const faults = [...document.errors, ...document.warnings];
   if (faults.length > 0) fail(faults.map(({ pos, message }) => ({ ...at(pos[0]), message })));
+  const twice = repeatedKeys(document);
+  if (twice.length > 0) {
+    fail(twice.map((offset) => ({ ...at(offset), message: "keys of a map must be unique" })));
+  }
 
   let value: unknown;
   try {
@@ -91,6 +108,36 @@ export function parsePolicy(text: string, options: { file?: string; owners?: Own
     })));
   }
   return { rules, owners };
+}
+
+/** Strings and comments, which are passed over; brackets; what a line begins with. */
+const NESTING = /"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|(?:^|\s)#.*|[[\]{}]|^[ -]+/gm;
+
+/** Where `text` is nested too deep, by brackets or by indentation: the offset. */
+function tooDeepAt(text: string): number | undefined {
+  let depth = 0;
+  for (const { 0: found, index } of text.matchAll(NESTING)) {
+    if (found === "[" || found === "{") depth++;
+    else if (found === "]" || found === "}") depth = Math.max(0, depth - 1);
+    // A level of indentation is a column at least, and two to four as people write it.
+    if (depth > MAX_DEPTH || (/^[ -]+$/.test(found) && found.length > 4 * MAX_DEPTH)) return index;
+  }
+}
+
+/** Offsets of keys that their map has already. */
+function repeatedKeys(document: Document): number[] {
+  const offsets: number[] = [];
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<string>();
+      for (const { key } of items) {
+        const text = String(key);
+        if (seen.has(text)) offsets.push((key as Node).range?.[0] ?? 0);
+        seen.add(text);
+      }
+    },
+  });
+  return offsets;
 }
 
 /** Offset of the node at the mistake's path, or of the deepest one above it that the document has. */

@@ -145,6 +145,16 @@ Deno.test("a document beyond the limit is refused before it is read", () => {
   assert.throws(() => parsePolicy("#".repeat(5 * 1024 * 1024)), /longer than/);
 });
 
+Deno.test("a document that is deep or wide is refused, or read, in no time", () => {
+  const nested = (count: number) => Array.from({ length: count }, (_, i) => `${" ".repeat(i)}a:`).join("\n");
+  const deep = ["[".repeat(4_000_000), "{a: ".repeat(1_000_000), "- ".repeat(1_000_000), nested(2500)];
+  const began = performance.now();
+  for (const text of deep) assert.throws(() => parsePolicy(text), /nested more than 32 levels/);
+  const groups = Array.from({ length: 4000 }, (_, i) => `  g${i}: { name: n${i} }`).join("\n");
+  parsePolicy(`groups:\n${groups}`);
+  assert.ok(performance.now() - began < 10_000);
+});
+
 Deno.test("any text is either a policy or refused with places, and nothing else", () => {
   const words = fc.constantFrom(
     "rules",
