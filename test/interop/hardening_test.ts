@@ -24,7 +24,7 @@ import { echoServer, freePort } from "../support/tcp.ts";
 import { deadline, waitUntil } from "../support/wait.ts";
 
 /** Loaded once and for good, outside any test: a library that stays is a leak to the one that loads it. */
-const systemCrypto = chooseCrypto().provider;
+const systemCrypto = (await chooseCrypto()).provider;
 
 interface Scene extends AsyncDisposable {
   readonly site: Site;
