@@ -167,6 +167,7 @@ export {
   preferHostKeys,
   supportedAlgorithms,
 } from "./src/ssh/algorithms/lists.ts";
+export type { Negotiated, NegotiatedDirection } from "./src/ssh/algorithms/negotiation.ts";
 export type { RekeyLimit } from "./src/ssh/transport/config.ts";
 export type { HostKeyVerifier, ProvenHostKey } from "./src/ssh/transport/host_key.ts";
 export { AuthenticationError, type Challenge, type Prompt } from "./src/ssh/auth/types.ts";
@@ -252,4 +253,5 @@ export type { Attributes } from "./src/ssh/sftp/attributes.ts";
 export type { NameEntry } from "./src/ssh/sftp/reply.ts";
 export { Status as SftpStatus } from "./src/ssh/sftp/protocol.ts";
 export { SftpError } from "./src/ssh/sftp/status.ts";
+export type { Request as SftpRequest } from "./src/ssh/sftp/request.ts";
 export { serveSftp, type SftpServerOptions } from "./src/ssh/sftp/server.ts";

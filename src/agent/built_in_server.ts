@@ -165,7 +165,7 @@ export class BuiltInServer {
     if (alive) keepConnectionAlive(connection, clock, alive);
     announceHostKeys(connection, router, {
       hostKeys: () => hostKeys,
-      algorithm: connection.transport.negotiated.hostKey,
+      algorithm: connection.negotiated.hostKey,
     });
   }
 }

@@ -240,7 +240,7 @@ function followPins(
     isKnown: async ({ blob }) => (await trust.known(gateway)).some((key) => equal(key.blob, blob)),
     onHostKeys: ({ known, proven }: AnnouncedHostKeys) => {
       // A server that does not list the key it has just used is not to be followed.
-      const current = ssh.transport.provenHostKey!.key;
+      const current = ssh.provenHostKey!.key;
       if (![...known, ...proven].some(({ blob }) => equal(blob, current.blob))) return;
       trust.rotate(gateway, [...known, ...proven]).catch(failed);
     },

@@ -6,10 +6,8 @@ import { encodeRefused, MeshRequest } from "../mesh/requests.ts";
 import type { Clock } from "../platform/clock.ts";
 import { formatAddress, type TcpAddress } from "../platform/net.ts";
 import { type Bytes, EMPTY } from "../bytes/bytes.ts";
-import { Writer } from "../bytes/writer.ts";
 import type { HostPort } from "../ssh/forward/messages.ts";
 import type { ServerConnection } from "../ssh/server.ts";
-import { Msg } from "../ssh/wire/numbers.ts";
 import type { AuditContext } from "../telemetry/audit.ts";
 import { askForLife } from "./keepalive.ts";
 import type { Login } from "./login.ts";
@@ -97,9 +95,7 @@ export class Client implements Requester {
     } else {
       // A reply to a forward request carries no text; `ssh -v` shows this (RFC 4253 §11.3).
       const text = `forward ${asked.host}:${asked.port} refused: ${sentence}`;
-      this.connection.transport.send(
-        new Writer().byte(Msg.DEBUG).boolean(true).string(text).string("").finish(),
-      );
+      this.connection.debug(text);
     }
   }
 

@@ -55,7 +55,7 @@ export class ServedClient implements Dialer {
     );
     announceHostKeys(connection, router, {
       hostKeys: () => hostKeys,
-      algorithm: connection.transport.negotiated.hostKey,
+      algorithm: connection.negotiated.hostKey,
     });
     keepAlive(connection, { ...KEEPALIVE, clock: parts.clock, onAnswer: () => this.registrations.renew() });
     connection.closed.then(() => {

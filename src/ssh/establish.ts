@@ -1,12 +1,17 @@
 /** What client and server have in common: options, the grace time, the way from a Duplex to a connection. */
+import type { Bytes } from "../bytes/bytes.ts";
+import { Writer } from "../bytes/writer.ts";
 import { type Clock, systemClock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
 import type { AlgorithmLists } from "./algorithms/lists.ts";
+import type { Negotiated } from "./algorithms/negotiation.ts";
 import { MuxConnection } from "./connection/mux.ts";
 import { DisconnectReason, SshError } from "./error.ts";
 import { REKEY_BYTES, REKEY_MS } from "./transport/limits.ts";
 import type { CommonTransportConfig, RekeyLimit } from "./transport/config.ts";
+import type { ProvenHostKey } from "./transport/host_key.ts";
 import type { Transport } from "./transport/transport.ts";
+import { Msg } from "./wire/numbers.ts";
 
 /** What both ends can be told. */
 export interface SshOptions {
@@ -33,12 +38,51 @@ export const LOGIN_GRACE_MS = 120_000;
 
 /** An authenticated connection, with what is known of it. */
 export class SshConnection<A> extends MuxConnection {
+  readonly #transport: Transport;
+
   /**
-   * @param transport the transport underneath: agreed algorithms, rekey, ping
+   * Made by `connectSsh` and `acceptSsh`.
    * @param authenticated what authentication found out
    */
-  constructor(readonly transport: Transport, readonly authenticated: A, clock: Clock) {
+  constructor(transport: Transport, readonly authenticated: A, clock: Clock) {
     super(transport, clock);
+    this.#transport = transport;
+  }
+
+  /** What the last key exchange agreed on. */
+  get negotiated(): Negotiated {
+    return this.#transport.negotiated;
+  }
+
+  /** The blob of the server's host key or certificate, as the last key exchange proved it. */
+  get hostKey(): Bytes {
+    return this.#transport.hostKey;
+  }
+
+  /** On the client: the server's key as its verifier accepted it. */
+  get provenHostKey(): ProvenHostKey | undefined {
+    return this.#transport.provenHostKey;
+  }
+
+  /** Renews the keys now. */
+  rekey(): void {
+    this.#transport.rekey();
+  }
+
+  /**
+   * Measures a round trip (`ping@openssh.com`).
+   * @returns milliseconds; undefined when the peer did not announce that it answers, or the connection has ended
+   */
+  ping(): Promise<number | undefined> {
+    return this.#transport.ping();
+  }
+
+  /**
+   * Sends a sentence for whoever watches the peer: `ssh -v` shows it (SSH_MSG_DEBUG, RFC 4253 §11.3).
+   * @param text printable, one line
+   */
+  debug(text: string): void {
+    this.#transport.send(new Writer().byte(Msg.DEBUG).boolean(true).string(text).string("").finish());
   }
 }
 

@@ -158,7 +158,7 @@ for (const peer of [openssh, opensshNewest]) {
     for (const { newest, ...algorithms } of PINNED) {
       if (newest && !peer.newest) continue;
       const connection = await connectLibrary({ port, user, hostKey, signer, algorithms });
-      const { kex, clientToServer } = connection.transport.negotiated;
+      const { kex, clientToServer } = connection.negotiated;
       if (algorithms.kex) assert.equal(kex, algorithms.kex[0]);
       if (algorithms.cipher) assert.equal(clientToServer.cipher, algorithms.cipher[0]);
       if (algorithms.mac) assert.equal(clientToServer.mac, algorithms.mac[0]);
@@ -192,7 +192,7 @@ for (const peer of [openssh, opensshNewest]) {
       for (const [algorithm, signer] of rows) {
         const algorithms = { hostKey: [algorithm] };
         const connection = await connectLibrary({ port, user, hostKey: host, authority, signer, algorithms });
-        assert.equal(connection.transport.negotiated.hostKey, algorithm);
+        assert.equal(connection.negotiated.hostKey, algorithm);
         assert.equal(connection.authenticated.keys[0].type, signer.publicKey.type);
         connection.close();
         await connection.closed;

@@ -84,7 +84,7 @@ export async function startLibraryServer(options: LibraryServerOptions): Promise
         auth: { publicKey: (request) => decide(request, options) },
         prepare: (connection) => {
           const { user, identity } = connection.authenticated;
-          logins.push({ user, algorithm: identity, negotiated: connection.transport.negotiated });
+          logins.push({ user, algorithm: identity, negotiated: connection.negotiated });
           serveChannels(connection);
         },
       });

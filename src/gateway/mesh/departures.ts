@@ -24,7 +24,7 @@ export async function openThroughGateway(
   const { identity, source } = travels ? request : { identity: anonymous, source: request.origin.hostname };
   const path = travels ? request.hops : [self.id];
   const assertion = writeAssertion({ identity, source });
-  const { hostKey } = connection.transport;
+  const { hostKey } = connection;
   const signature = await self.sign(hostKey, signedPart(connection.sessionId, { target, path, assertion }));
   const originator = { host: request.origin.hostname, port: request.origin.port };
   const data = encodeMeshChannel({ target, originator, path, assertion, signature });

@@ -132,7 +132,7 @@ export class Join {
     const router = new Router(connection);
     const ended = new AbortController();
     connection.closed.then((error) => ended.abort(error ?? new Error("the gateway has gone")));
-    const hostKey = connection.transport.provenHostKey!.key;
+    const hostKey = connection.provenHostKey!.key;
     const known = hostKey.fingerprint();
     router.onChannel(GatewayMessage.channel, async (incoming) => {
       // The data is a view: it must outlive the wait for the fingerprint.

@@ -36,7 +36,7 @@ for (const [algorithm, known] of [["ssh-ed25519", 0], ["rsa-sha2-256", 1], ["rsa
             signal: life.signal,
             auth: { none: () => ({ result: "accepted", identity: "anybody" }) },
             prepare: (connection) => {
-              const negotiated = connection.transport.negotiated.hostKey;
+              const negotiated = connection.negotiated.hostKey;
               announceHostKeys(connection, new Router(connection), {
                 hostKeys: () => hostKeys,
                 algorithm: negotiated,

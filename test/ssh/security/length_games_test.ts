@@ -143,7 +143,7 @@ Deno.test("compression is not offered, and a peer that insists on it gets no con
     algorithms: { ...algorithms, compression: ["zlib", "zlib@openssh.com", "none"] },
   });
   await pair.peer.connect();
-  assert.equal((await pair.library).transport.negotiated.clientToServer.compression, "none");
+  assert.equal((await pair.library).negotiated.clientToServer.compression, "none");
 });
 
 /** Ends what comes in after so many bytes. */

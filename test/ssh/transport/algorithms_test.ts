@@ -49,8 +49,8 @@ async function tryOut(lists: Partial<AlgorithmLists>): Promise<ProvenHostKey> {
       },
     },
   });
-  const { negotiated } = pair.client.transport;
-  assert.deepEqual(negotiated, pair.server.transport.negotiated);
+  const { negotiated } = pair.client;
+  assert.deepEqual(negotiated, pair.server.negotiated);
   assert.equal(negotiated.kex, algorithms.kex[0]);
   assert.equal(negotiated.hostKey, algorithms.hostKey[0]);
   for (const direction of [negotiated.clientToServer, negotiated.serverToClient]) {
@@ -61,7 +61,7 @@ async function tryOut(lists: Partial<AlgorithmLists>): Promise<ProvenHostKey> {
   for (const size of [1, 15, 16, 17, 4000, 200_000]) {
     const sent = new Uint8Array(size).fill(size);
     assert.deepEqual(await pair.client.request("echo", sent, true), sent);
-    pair.client.transport.rekey();
+    pair.client.rekey();
   }
   return proven!;
 }
@@ -93,7 +93,7 @@ Deno.test("each direction may have its own cipher, and the client's preference d
     server: { algorithms: { ...supportedAlgorithms, cipher: cipher.toReversed() } },
     client: { algorithms: { ...supportedAlgorithms, cipher } },
   });
-  assert.equal(pair.client.transport.negotiated.clientToServer.cipher, "aes256-ctr");
+  assert.equal(pair.client.negotiated.clientToServer.cipher, "aes256-ctr");
 });
 
 Deno.test("nothing in common is an error that lists both sides, on both sides", async () => {
@@ -119,7 +119,7 @@ Deno.test("a host certificate that changes is verified anew at the next key exch
   });
   pair.server.onGlobalRequest = () => true;
   const renew = async () => {
-    pair.client.transport.rekey();
+    pair.client.rekey();
     await pair.client.request("behind the exchange", EMPTY, true);
   };
   await renew();
@@ -128,17 +128,17 @@ Deno.test("a host certificate that changes is verified anew at the next key exch
   await renew();
   await renew();
   assert.deepEqual(seen, ["host", "renewed"]);
-  assert.equal(pair.client.transport.provenHostKey!.certificate!.keyId, "renewed");
-  assert.deepEqual(pair.client.transport.hostKey, serving.certificate);
+  assert.equal(pair.client.provenHostKey!.certificate!.keyId, "renewed");
+  assert.deepEqual(pair.client.hostKey, serving.certificate);
   serving = await certified(key, "stolen");
-  pair.client.transport.rekey();
+  pair.client.rekey();
   assert.match((await pair.client.closed)!.message, /this certificate was revoked/);
   await pair.server.closed;
 });
 
 Deno.test("what was proven stays as it was when later packets have used the buffers", async () => {
   await using pair = await connectPair({ server: { hostKeys }, client: { verifyHostKey: () => true } });
-  const { certificate, key, blob } = pair.client.transport.provenHostKey!;
+  const { certificate, key, blob } = pair.client.provenHostKey!;
   pair.server.onGlobalRequest = ({ data }) => data;
   for (let i = 0; i < 5; i++) await pair.client.request("echo", encodeText("x".repeat(30_000)), true);
   assert.deepEqual(blob, hostKeys[0].certificate);

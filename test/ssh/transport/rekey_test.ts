@@ -90,8 +90,8 @@ Deno.test("keys renewed every megabyte, by either side's count, while 20 MB flow
 Deno.test("keys renewed whenever either peer wishes, also both at once, while data flows", async () => {
   await exchange({}, 5_000_000, async (client, server, done) => {
     for (let i = 0; !done(); i++) {
-      if (i % 3 !== 1) client.transport.rekey();
-      if (i % 3 !== 0) server.transport.rekey();
+      if (i % 3 !== 1) client.rekey();
+      if (i % 3 !== 0) server.rekey();
       await settle();
     }
   });
@@ -107,7 +107,7 @@ Deno.test("keys renewed by time, on the side whose hour has come", async () => {
     });
     pair.server.onGlobalRequest = () => true;
     const renewals: number[] = [];
-    const before = () => pair.client.transport.negotiated;
+    const before = () => pair.client.negotiated;
     let last = before();
     for (let minute = 0; minute < 180; minute += 30) {
       await clock.advance(30 * 60_000);
@@ -126,8 +126,8 @@ Deno.test("data in reads of one byte, with key renewals in between", async () =>
     30_000,
     async (client, server, done) => {
       while (!done()) {
-        client.transport.rekey();
-        server.transport.rekey();
+        client.rekey();
+        server.rekey();
         await settle();
       }
     },
@@ -138,7 +138,7 @@ Deno.test("a key renewal asked for after the end does nothing", async () => {
   await using pair = await connectPair();
   pair.client.close();
   await pair.client.closed;
-  pair.client.transport.rekey();
+  pair.client.rekey();
   await pair.server.closed;
-  pair.server.transport.rekey();
+  pair.server.rekey();
 });

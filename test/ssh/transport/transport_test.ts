@@ -220,17 +220,17 @@ Deno.test("faults at every read and write, on either side: both ends settle and 
 
 Deno.test("a round trip is measured both ways; a peer that never promised to answer is not asked", async () => {
   await using pair = await connectPair();
-  assert.ok((await pair.client.transport.ping())! >= 0);
+  assert.ok((await pair.client.ping())! >= 0);
   // The server knows after the client's EXT_INFO, which has come with its first packets.
-  assert.ok((await pair.server.transport.ping())! >= 0);
+  assert.ok((await pair.server.ping())! >= 0);
   pair.client.close();
   await pair.client.closed;
-  assert.equal(await pair.client.transport.ping(), undefined);
+  assert.equal(await pair.client.ping(), undefined);
 
   await using hand = againstServer();
   await hand.peer.connect();
   const server = await hand.library;
-  assert.equal(await server.transport.ping(), undefined);
+  assert.equal(await server.ping(), undefined);
 });
 
 Deno.test("ext-info: the server's signature algorithms are complete, the client's lists only ping", async () => {
