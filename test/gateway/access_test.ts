@@ -246,6 +246,7 @@ rules:
     const error = await user.open(host, 5432).then(() => "open", ({ message }) => message);
     return [error, net.looked.length - looked];
   };
+  assert.deepEqual(await answer("there.internal"), ["nothing serves this name and port now", 1]);
   assert.deepEqual(await answer("there.internal"), await answer("nowhere.internal"));
   assert.deepEqual(await answer("secret.example"), await answer("nothing.example"));
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { encodeText } from "../../src/bytes/bytes.ts";
+import { type Bytes, encodeText } from "../../src/bytes/bytes.ts";
 import { MalformedError } from "../../src/bytes/reader.ts";
 import { nodeCrypto } from "../../src/deno/crypto_node.ts";
 import { serveArrival } from "../../src/gateway/mesh/arrivals.ts";
@@ -14,6 +14,7 @@ import {
   encodeGateway,
   encodeMeshChannel,
   GatewayMessage,
+  type MeshChannel,
   signedPart,
 } from "../../src/gateway/mesh/messages.ts";
 import { pathFault } from "../../src/gateway/mesh/path.ts";
@@ -255,6 +256,52 @@ Deno.test("the joining gateway itself is reached by its own name, as if dialled"
   inside.close();
 });
 
+/** A channel from a gateway with ann's key as its host key; resolves to the refusal. */
+async function arrive(site: TestGateway, sessionId: Bytes, channel: MeshChannel): Promise<string> {
+  let refusal = "";
+  await serveArrival(
+    {
+      type: GatewayMessage.channel,
+      data: encodeMeshChannel(channel),
+      accept: () => assert.fail(),
+      reject: (_, text) => refusal = text,
+    },
+    {
+      connection: { sessionId } as never,
+      hostKey: ann.key.publicKey,
+      fingerprint: ann.fingerprint,
+      address: site.address,
+      ended: new AbortController().signal,
+      name: "test",
+    },
+    site.gateway.parts,
+  );
+  return refusal;
+}
+
+Deno.test("a gateway that may assert leads its users to nodes: not to addresses, nor to names that are looked up", async () => {
+  const net = new MemoryNet();
+  net.names.set("db.internal", ["10.1.2.3"]);
+  const policy = `
+rules:
+  - { who: { key: "${ann.fingerprint}" }, may: [assert] }
+  - { who: { key: "${bob.fingerprint}" }, may: [dial], what: { dial: ["10.0.0.0/8:80", "db.internal:80"] } }
+`;
+  await using b = await startTestGateway({ keys: [], net, domain: "b.example", policy });
+  const sessionId = encodeText("session");
+  const user = keyIdentity({ fingerprint: bob.fingerprint, owner: true });
+  const assertion = writeAssertion({ identity: user, source: "10.0.0.1" });
+  const path = [id("a")];
+  for (const host of ["10.1.2.3", "127.0.0.1", "db.internal"]) {
+    const target = { host, port: 80 };
+    const signature = await ann.key.sign("ssh-ed25519", signedPart(sessionId, { target, path, assertion }));
+    const channel = { target, originator: target, path, assertion, signature };
+    assert.equal(await arrive(b, sessionId, channel), "administratively prohibited");
+    assert.equal(b.flows.length, 0);
+  }
+  assert.deepEqual(net.looked, []);
+});
+
 Deno.test("an assertion that the gateway did not sign opens nothing", async () => {
   await using b = await startTestGateway({ keys: [bob.line], domain: "b.example" });
   const assertion = writeAssertion({ identity: anonymous, source: undefined });
@@ -262,9 +309,8 @@ Deno.test("an assertion that the gateway did not sign opens nothing", async () =
   const sessionId = encodeText("session");
   const path = [id("a")];
   const right = await ann.key.sign("ssh-ed25519", signedPart(sessionId, { target, path, assertion }));
-  const attempt = async (change: Partial<Parameters<typeof encodeMeshChannel>[0]>) => {
-    let refusal = "";
-    const data = encodeMeshChannel({
+  const attempt = async (change: Partial<MeshChannel>) => {
+    const refusal = await arrive(b, sessionId, {
       target,
       originator: target,
       path,
@@ -272,23 +318,6 @@ Deno.test("an assertion that the gateway did not sign opens nothing", async () =
       signature: right,
       ...change,
     });
-    await serveArrival(
-      {
-        type: GatewayMessage.channel,
-        data,
-        accept: () => assert.fail(),
-        reject: (_, text) => refusal = text,
-      },
-      {
-        connection: { sessionId } as never,
-        hostKey: ann.key.publicKey,
-        fingerprint: ann.fingerprint,
-        address: b.address,
-        ended: new AbortController().signal,
-        name: "test",
-      },
-      b.gateway.parts,
-    );
     return [refusal, b.audit.at(-1)!.reason];
   };
   assert.match(String((await attempt({}))[1]), /no rule lets/, "signed: judged by rules");
