@@ -6,16 +6,16 @@ import { type AgentEvent, type EventLog, formatJson, formatText } from "../src/a
 import { AgentError, exitCodes, type ExitReason } from "../src/agent/exit_codes.ts";
 import { parseFlags } from "../src/agent/flags.ts";
 import type { SshdPolicy } from "../src/agent/sshd_policy.ts";
-import { builtinPrograms } from "../src/agent/sftp_program.ts";
+import { builtinPrograms, type ServedFiles } from "../src/agent/sftp_program.ts";
 import { accountSource, findAccount } from "../src/deno/account.ts";
 import { fileConfigSource } from "../src/deno/config_source.ts";
 import { chooseCrypto } from "../src/deno/crypto.ts";
 import { isExecutable } from "../src/deno/executable.ts";
-import { systemAccounts, systemFiles } from "../src/deno/files.ts";
 import { type ForegroundChild, startForeground } from "../src/deno/foreground.ts";
 import { denoNet } from "../src/deno/net.ts";
 import { makePrivateFolder } from "../src/deno/private_folder.ts";
 import { denoProcesses } from "../src/deno/process.ts";
+import { readableFiles } from "../src/deno/readable_files.ts";
 import { openStateFolder } from "../src/deno/state.ts";
 import { standardStreams } from "../src/deno/stdio.ts";
 import { systemClock } from "../src/platform/clock.ts";
@@ -123,7 +123,8 @@ function peerOfStdio(): Peer {
 async function listen(config: AgentConfig, host: AgentHost, sshd: SshdPolicy): Promise<number> {
   if (config.check) return exitCodes.ended.code;
   const { SshdListener } = await import("../src/agent/sshd_listener.ts");
-  const listener = await SshdListener.listen(sshd.config, builtInServer(host, sshd.policy), host);
+  const server = builtInServer(host, sshd.policy);
+  const listener = await SshdListener.listen(sshd.config, server, { ...host, ...await servedFiles() });
   const signalled = onSignals(() => {
     listener.drain();
     const patience = systemClock.after(DRAIN_MS, () => listener.close());
@@ -142,16 +143,21 @@ async function systemHost(log: EventLog): Promise<AgentHost> {
     clock: systemClock,
     crypto: provider,
     random: Math.random,
-    files: systemFiles,
-    accounts: systemAccounts,
+    files: readableFiles,
     sessions: { net: denoNet, processes: denoProcesses, isExecutable, makePrivateFolder },
-    builtins: builtinPrograms(systemFiles, systemAccounts),
+    builtins: builtinPrograms(servedFiles),
     account: await accountSource.own(),
     findAccount,
     inherited: inheritedEnvironment(),
     ownAddresses,
     log,
   };
+}
+
+/** Loaded where they are asked for: they bring Deno's Node layer along. */
+async function servedFiles(): Promise<ServedFiles> {
+  const { systemAccounts, systemFiles } = await import("../src/deno/files.ts");
+  return { files: systemFiles, accounts: systemAccounts };
 }
 
 /** What sessions get of this process's environment: where programs are, and how people here write. */

@@ -1,7 +1,7 @@
 /** The user's command: parse, wire, run. */
 import { chooseCrypto } from "../src/deno/crypto.ts";
-import { systemFiles } from "../src/deno/files.ts";
 import { denoNet } from "../src/deno/net.ts";
+import { readableFiles } from "../src/deno/readable_files.ts";
 import { standardStreams } from "../src/deno/stdio.ts";
 import { onStopSignal } from "../src/deno/stop_signals.ts";
 import { systemClock } from "../src/platform/clock.ts";
@@ -14,7 +14,7 @@ function systemHost(): SshmHost {
   onStopSignal((signal) => ending.abort(new Error(`ended by ${signal}`)));
   return {
     net: denoNet,
-    files: systemFiles,
+    files: readableFiles,
     clock: systemClock,
     crypto: async () => (await chooseCrypto()).provider,
     environment: (name) => Deno.env.get(name),

@@ -1,5 +1,5 @@
 /** An agent: joins configuration, system, gateways and the built-in server. */
-import type { Accounts, Files } from "../platform/files.ts";
+import type { ReadableFiles } from "../platform/files.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
 import { formatAddress, type Net, type NetListener } from "../platform/net.ts";
@@ -38,9 +38,7 @@ export interface AgentHost {
   readonly crypto: CryptoProvider;
   /** From 0 up to, not including, 1. */
   readonly random: () => number;
-  readonly files: Files;
-  /** Names for SFTP listings. */
-  readonly accounts: Accounts;
+  readonly files: ReadableFiles;
   readonly sessions: SessionHost;
   readonly builtins: BuiltinPrograms;
   /** The account that the agent runs as. */

@@ -4,7 +4,7 @@ import { decodeText, encodeText } from "../bytes/bytes.ts";
 import { formatPrivateKey, generatePrivateKey, parsePrivateKey } from "../keys/private_key.ts";
 import { formatPublicKey, parsePublicKeyLine } from "../keys/public_key.ts";
 import { KeyError, type Signer } from "../keys/types.ts";
-import type { Files } from "../platform/files.ts";
+import type { ReadableFiles } from "../platform/files.ts";
 import type { StateFolder } from "../platform/state.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
@@ -19,7 +19,7 @@ const CERTIFICATE_SUFFIXES = ["-cert.pub", "_cert.pub"];
 const OWN_KEY = "agent_id_ed25519";
 
 export interface IdentitySources {
-  readonly files: Files;
+  readonly files: ReadableFiles;
   /** `--identity` */
   readonly path?: string;
   /** Folder whose `.ssh` is looked into. */
@@ -53,7 +53,7 @@ export async function loadIdentities(sources: IdentitySources): Promise<Signer[]
   return signers.length > 0 ? signers : [await ownIdentity(sources)];
 }
 
-async function readIdentity(files: Files, file: TextFile): Promise<Signer> {
+async function readIdentity(files: ReadableFiles, file: TextFile): Promise<Signer> {
   const { path } = file;
   const open = openness(file);
   if (open) throw new AgentError("files", open);

@@ -1,7 +1,7 @@
 /** Reads who may log in from the files that the configuration names. */
 import { type AuthorizedKey, isUnrestrictedLine, parseAuthorizedKeys } from "../keys/authorized_keys.ts";
 import type { PublicKey } from "../keys/types.ts";
-import { type Files, FilesError } from "../platform/files.ts";
+import { FilesError, type ReadableFiles } from "../platform/files.ts";
 import type { LoginConfig } from "./config.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
@@ -18,7 +18,11 @@ export interface LoginFiles {
  * @param log hears of lines that grant nothing
  * @throws {AgentError} `files`
  */
-export async function readLoginFiles(config: LoginConfig, files: Files, log: EventLog): Promise<LoginFiles> {
+export async function readLoginFiles(
+  config: LoginConfig,
+  files: ReadableFiles,
+  log: EventLog,
+): Promise<LoginFiles> {
   const keys: AuthorizedKey[] = [];
   const add = (text: string, source: string, wanted: (key: AuthorizedKey) => boolean = () => true) => {
     const parsed = parseAuthorizedKeys(text);
@@ -49,7 +53,7 @@ export async function readLoginFiles(config: LoginConfig, files: Files, log: Eve
 }
 
 /** `~/.ssh/*.pub` whose private halves lie beside them: whoever can read those is the user. */
-async function ownPublicKeys(files: Files, folder: string): Promise<string[]> {
+async function ownPublicKeys(files: ReadableFiles, folder: string): Promise<string[]> {
   const names = new Set<string>();
   try {
     const listing = await files.list(folder);
@@ -68,7 +72,7 @@ async function ownPublicKeys(files: Files, folder: string): Promise<string[]> {
 }
 
 /** Public keys, one per line, as TrustedUserCAKeys has them. */
-async function readAuthorities(files: Files, path: string): Promise<PublicKey[]> {
+async function readAuthorities(files: ReadableFiles, path: string): Promise<PublicKey[]> {
   const { text } = await requireText(files, path, "the user authorities");
   const { keys, faults } = parseAuthorizedKeys(text);
   const [fault] = faults;

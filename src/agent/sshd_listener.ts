@@ -1,5 +1,6 @@
 /** Listening as sshd does: ListenAddress, Port, MaxStartups, PidFile. */
 import { encodeText } from "../bytes/bytes.ts";
+import type { Files } from "../platform/files.ts";
 import { formatAddress, type NetConnection, NetError, type NetListener } from "../platform/net.ts";
 import type { AgentHost } from "./agent.ts";
 import type { BuiltInServer, Peer } from "./built_in_server.ts";
@@ -7,12 +8,17 @@ import { AgentError } from "./exit_codes.ts";
 import type { SshdConfig } from "./sshd_config/evaluate.ts";
 import { dropsStartup } from "./sshd_settings.ts";
 
+export interface ListenerHost extends AgentHost {
+  /** PidFile is written. */
+  readonly files: Files;
+}
+
 /** Accepts connections for `server` until closed. */
 export class SshdListener {
   readonly #listeners: readonly NetListener[];
   readonly #server: BuiltInServer;
   readonly #config: SshdConfig;
-  readonly #host: AgentHost;
+  readonly #host: ListenerHost;
   readonly #life = new AbortController();
   readonly #open = new Set<Promise<unknown>>();
   #waiting = 0;
@@ -21,7 +27,7 @@ export class SshdListener {
     listeners: readonly NetListener[],
     server: BuiltInServer,
     config: SshdConfig,
-    host: AgentHost,
+    host: ListenerHost,
   ) {
     this.#listeners = listeners;
     this.#server = server;
@@ -30,7 +36,7 @@ export class SshdListener {
   }
 
   /** @throws {AgentError} `address` when there is none to listen on */
-  static async listen(config: SshdConfig, server: BuiltInServer, host: AgentHost): Promise<SshdListener> {
+  static async listen(config: SshdConfig, server: BuiltInServer, host: ListenerHost): Promise<SshdListener> {
     const listeners: NetListener[] = [];
     let failure: NetError | undefined;
     for (const { host: hostname, port } of config.listen) {

@@ -14,7 +14,7 @@ import {
 import { readOptions, splitOptions } from "../keys/authorized_keys_options.ts";
 import { mergeRestrictions, type Restrictions } from "../keys/restrictions.ts";
 import type { PublicKey } from "../keys/types.ts";
-import { type Files, FilesError } from "../platform/files.ts";
+import { FilesError, type ReadableFiles } from "../platform/files.ts";
 import type { Processes } from "../platform/process.ts";
 import { readWholeFile } from "../platform/whole_file.ts";
 import type { Account } from "./login.ts";
@@ -39,7 +39,7 @@ const MAX_OUTPUT = 4 * 1024 * 1024;
 const OTHERS_WRITE = 0o022;
 
 export interface SshdLoginHost {
-  readonly files: Files;
+  readonly files: ReadableFiles;
   readonly processes: Processes;
   /** Cancels what takes too long. @returns forgets it */
   after(ms: number, callback: () => void): () => void;
@@ -194,7 +194,7 @@ async function believedText(
 async function strictModesFault(
   path: string,
   { uid, home }: Account,
-  files: Files,
+  files: ReadableFiles,
 ): Promise<string | undefined> {
   const top = await files.realpath(home).catch(() => home);
   for (let at = await files.realpath(path);;) {

@@ -1,6 +1,6 @@
 /** Texts that somebody named, and sentences for when they cannot be read. */
 import { decodeText } from "../bytes/bytes.ts";
-import { type Files, FilesError } from "../platform/files.ts";
+import { FilesError, type ReadableFiles } from "../platform/files.ts";
 import { ifThere, readWholeFile } from "../platform/whole_file.ts";
 import { AgentError, type ExitReason } from "./exit_codes.ts";
 
@@ -15,13 +15,13 @@ export interface TextFile {
 }
 
 /** @throws {FilesError} */
-export async function openText(files: Files, path: string): Promise<TextFile> {
+export async function openText(files: ReadableFiles, path: string): Promise<TextFile> {
   const { bytes, mode } = await readWholeFile(files, path);
   return { path, text: decodeText(bytes), mode };
 }
 
 /** Undefined where there is no such file. @throws {FilesError} for every other reason */
-export function openTextIfThere(files: Files, path: string): Promise<TextFile | undefined> {
+export function openTextIfThere(files: ReadableFiles, path: string): Promise<TextFile | undefined> {
   return ifThere(openText(files, path));
 }
 
@@ -38,7 +38,7 @@ const WHY: Partial<Record<FilesError["code"], string>> = {
  * @param what for the sentence: `known hosts`, …
  * @throws {AgentError} `files`
  */
-export async function requireText(files: Files, path: string, what: string): Promise<TextFile> {
+export async function requireText(files: ReadableFiles, path: string, what: string): Promise<TextFile> {
   try {
     return await openText(files, path);
   } catch (cause) {

@@ -4,7 +4,6 @@ import * as fs from "node:fs/promises";
 import type { Bytes } from "../bytes/bytes.ts";
 import {
   type Accounts,
-  type DirectoryHandle,
   type FileChange,
   type FileHandle,
   type Files,
@@ -16,52 +15,8 @@ import {
   isType,
   type OpenOptions,
 } from "../platform/files.ts";
-
-const CODES: Readonly<Record<string, FilesErrorCode>> = {
-  ENOENT: "not-found",
-  EACCES: "permission",
-  EPERM: "permission",
-  EEXIST: "exists",
-  ENOTDIR: "not-directory",
-  EISDIR: "is-directory",
-  ENOTEMPTY: "not-empty",
-  ENOSPC: "no-space",
-  EDQUOT: "quota",
-  EFBIG: "too-large",
-  EMFILE: "too-many-open",
-  ENFILE: "too-many-open",
-  EMLINK: "too-many-links",
-  ELOOP: "loop",
-  ENAMETOOLONG: "name-too-long",
-  EROFS: "read-only",
-  EXDEV: "cross-device",
-  EBUSY: "busy",
-  ETXTBSY: "busy",
-  EBADF: "bad-handle",
-  EINVAL: "invalid",
-  ERR_OUT_OF_RANGE: "invalid",
-  ERR_INVALID_ARG_VALUE: "invalid",
-  ENOSYS: "unsupported",
-  ENOTSUP: "unsupported",
-  EOPNOTSUPP: "unsupported",
-};
-
-function asFilesError(cause: unknown): FilesError {
-  if (cause instanceof FilesError) return cause;
-  const { code, message } = cause as { code?: unknown; message?: unknown };
-  // Deno's own errors carry an errno's name as `code` too, except a permission that Deno itself withholds.
-  const kind = cause instanceof Deno.errors.NotCapable ? "permission" : CODES[String(code)] ?? "failed";
-  return new FilesError(kind, String(message), { cause });
-}
-
-/** Runs `operation`; what it throws becomes a {@link FilesError}. */
-async function attempt<T>(operation: () => Promise<T>): Promise<T> {
-  try {
-    return await operation();
-  } catch (error) {
-    throw asFilesError(error);
-  }
-}
+import { asFilesError, attempt } from "./files_error.ts";
+import { readableFiles } from "./readable_files.ts";
 
 type SystemStat = Awaited<ReturnType<typeof fs.stat>>;
 
@@ -190,42 +145,6 @@ class SystemFile implements FileHandle {
   }
 }
 
-class SystemDirectory implements DirectoryHandle {
-  readonly #entries: AsyncIterator<Deno.DirEntry>;
-  /** The step taken to learn whether the directory can be read at all. */
-  #ahead?: IteratorResult<Deno.DirEntry>;
-
-  private constructor(entries: AsyncIterator<Deno.DirEntry>, ahead: IteratorResult<Deno.DirEntry>) {
-    this.#entries = entries;
-    this.#ahead = ahead;
-  }
-
-  static async open(path: string): Promise<SystemDirectory> {
-    const entries = Deno.readDir(path)[Symbol.asyncIterator]();
-    return new SystemDirectory(entries, await entries.next());
-  }
-
-  next(count: number): Promise<string[]> {
-    return attempt(async () => {
-      const names: string[] = [];
-      while (names.length < count) {
-        const step = this.#ahead ?? await this.#entries.next();
-        this.#ahead = undefined;
-        if (step.done) {
-          this.#ahead = step;
-          break;
-        }
-        names.push(step.value.name);
-      }
-      return names;
-    });
-  }
-
-  async close(): Promise<void> {
-    await this.#entries.return?.();
-  }
-}
-
 /** Links that a file system without hard links, or one that restricts them, refuses. */
 const NO_HARD_LINKS: ReadonlySet<FilesErrorCode> = new Set(["permission", "unsupported", "too-many-links"]);
 
@@ -303,7 +222,7 @@ export const systemFiles: Files = {
       if (mode !== undefined) await chmodWithoutFollowing(path, mode);
       if (times) await fs.lutimes(path, times.accessed, times.modified);
     }),
-  list: (path) => attempt(() => SystemDirectory.open(path)),
+  list: readableFiles.list,
   mkdir: (path, mode) =>
     attempt(async () => {
       await fs.mkdir(path, { mode });

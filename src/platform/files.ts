@@ -76,6 +76,15 @@ export interface DirectoryHandle {
   close(): Promise<void>;
 }
 
+/** What reading keys and configuration takes. {@link Files} has it, and so may something lighter. */
+export interface ReadableFiles extends Pick<Files, "stat" | "list" | "realpath"> {
+  /** Does not wait for somebody to write: a pipe cannot be read, or fails with `invalid` here. */
+  open(path: string, options: { readonly read: true }): Promise<ReadableFile>;
+}
+
+/** A file open for reading. One operation at a time. */
+export type ReadableFile = Pick<FileHandle, "read" | "stat" | "close">;
+
 /** Every method rejects with a {@link FilesError} when it cannot do what it says. */
 export interface Files {
   open(path: string, options: OpenOptions): Promise<FileHandle>;

@@ -1,6 +1,6 @@
 /** Whole files, read through the interface of `files.ts`. */
 import { type Bytes, concat } from "../bytes/bytes.ts";
-import { type Files, FilesError, FileType, isType } from "./files.ts";
+import { FilesError, FileType, isType, type ReadableFiles } from "./files.ts";
 
 /** Largest key, list or configuration file that is read, in bytes: more is a mistake. */
 const MAX_FILE_SIZE = 16 * 1024 * 1024;
@@ -14,7 +14,7 @@ export interface WholeFile {
 }
 
 /** @throws {FilesError} `too-large` above 16 MiB; `is-directory` */
-export async function readWholeFile(files: Files, path: string): Promise<WholeFile> {
+export async function readWholeFile(files: ReadableFiles, path: string): Promise<WholeFile> {
   const handle = await files.open(path, { read: true });
   try {
     const { size, mode } = await handle.stat();

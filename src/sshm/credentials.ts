@@ -13,7 +13,7 @@ import { AgentClient } from "../keys/agent_client.ts";
 import { parsePrivateKey } from "../keys/private_key.ts";
 import { parsePublicKeyLine } from "../keys/public_key.ts";
 import { KeyError, type Signer } from "../keys/types.ts";
-import type { Files } from "../platform/files.ts";
+import type { ReadableFiles } from "../platform/files.ts";
 import { SshmError } from "./exit_codes.ts";
 import type { SshmHost } from "./host.ts";
 import { note } from "./output.ts";
@@ -125,7 +125,7 @@ async function lockedKey(host: SshmHost, file: TextFile): Promise<Signer> {
   };
 }
 
-async function publicKeyBeside(files: Files, path: string) {
+async function publicKeyBeside(files: ReadableFiles, path: string) {
   const file = await openTextIfThere(files, `${path}.pub`).catch(() => undefined);
   return file && await readingFrom(file.path, () => parsePublicKeyLine(file.text).key);
 }

@@ -1,14 +1,14 @@
 /** What the commands need of the machine they run on: `cmd/sshm.ts` gives the real one. */
 import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
-import type { Files } from "../platform/files.ts";
+import type { ReadableFiles } from "../platform/files.ts";
 import type { Net } from "../platform/net.ts";
 import type { PipeWriter } from "../platform/process.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
 
 export interface SshmHost {
   readonly net: Net;
-  readonly files: Files;
+  readonly files: ReadableFiles;
   readonly clock: Clock;
   /** Chosen when the first connection needs it. */
   crypto(): Promise<CryptoProvider>;
