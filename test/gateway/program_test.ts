@@ -1,6 +1,8 @@
 /** The command as people run it, with the stock ssh. */
 import assert from "node:assert/strict";
+import { denoNet } from "../../src/deno/net.ts";
 import { exitCodes } from "../../src/gateway/exit_codes.ts";
+import { parseTcpAddress } from "../../src/platform/net.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { makeCertificate, makeKey } from "../support/keygen.ts";
 import { meshEnvironment, meshLine, startGateway } from "../support/mesh.ts";
@@ -10,6 +12,7 @@ import { makeSite } from "../support/site.ts";
 import { jumpConfig, sshLine } from "../support/stock_client.ts";
 import { startSshd } from "../support/stock_server.ts";
 import { waitUntil } from "../support/wait.ts";
+import { TestClient, testKey } from "./in_memory.ts";
 
 /** Runs the command to its end in a home of its own. */
 async function gateway(home: string, ...args: string[]) {
@@ -217,6 +220,32 @@ peerTest("a key that is taken out of its file ends what its owner has open", [op
   assert.ok(performance.now() - began < 5000);
   await session.stop();
   assert.equal((await run(sshLine(openssh, scene.owner, [], "whoami"))).code, 255);
+});
+
+Deno.test("with few descriptors and many strangers, who is in goes on and who is revoked goes", async () => {
+  using home = temporaryFolder();
+  const owner = await testKey("owner");
+  const keys = home.write("owners", `${owner.line}\n`);
+  const line = meshLine("gateway", [...anyPort, "--log", "json", "--authorized-keys", keys]);
+  const starved = start(["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", ...line], {
+    env: meshEnvironment(home.path),
+  });
+  const strangers: Deno.Conn[] = [];
+  try {
+    const ready = JSON.parse((await starved.stdout.match(/^.*"ready".*$/))[0]);
+    const address = parseTcpAddress(ready.listen);
+    const client = await TestClient.over(await denoNet.dial(address), owner.key);
+    await client.serve("web", 22, "hi");
+    for (let i = 0; i < 200; i++) strangers.push(await Deno.connect(address));
+    assert.equal(await client.ask("web", 22), "hi");
+    const began = performance.now();
+    home.write("owners", "");
+    await client.connection.closed;
+    assert.ok(performance.now() - began < 5000);
+  } finally {
+    for (const connection of strangers) connection.close();
+    await starved.stop();
+  }
 });
 
 peerTest("SIGTERM waits for what is open, a second one does not", [openssh], async () => {
