@@ -41,7 +41,7 @@ export async function serveAsked(
     maxSession,
     remote: requester.description,
     connection: requester.name,
-  }, { requester, action, resource });
+  }, { requester, action, resource, asked: asked.target });
   const opened = await open(route, flow, asked, requester, parts).catch((error) => {
     flow.end("open-failed", error);
     const sentence = error instanceof TargetError ? peerSentence(error, requester) : NOT_SERVED;

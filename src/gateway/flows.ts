@@ -1,9 +1,11 @@
 /** Flows as the gateway has them: begun on somebody's right, judged again whenever that may have changed. */
 import type { Action, DecisionContext, Resource } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
+import { permitsOpen, type Restrictions } from "../keys/restrictions.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Duplex, PlainDuplex } from "../streams/duplex.ts";
 import { relay } from "../streams/relay.ts";
+import type { HostPort } from "../ssh/forward/messages.ts";
 import type { Flow, Flows, FlowStart } from "../telemetry/flow.ts";
 import type { Judge } from "./policy_file.ts";
 
@@ -12,10 +14,13 @@ export interface FlowBasis {
   /** Whose right: judged by what that requester is then. */
   readonly requester: {
     readonly identity: Identity;
+    readonly restrictions: Restrictions;
     context(open?: boolean): DecisionContext;
   };
   readonly action: Action;
   readonly resource: Resource;
+  /** What a client asked to be led to, as its key's line may name it. */
+  readonly asked?: HostPort;
 }
 
 /** How long a target may go on towards a client whose channel is closed both ways, in milliseconds. */
@@ -66,10 +71,11 @@ export class JudgedFlows {
     for (const flow of this.#flows) {
       const basis = this.#bases.get(flow);
       if (!basis) continue;
-      const { requester, action, resource } = basis;
+      const { requester, action, resource, asked } = basis;
       const decision = judge.decide(requester.identity, action, resource, requester.context(true));
-      if (decision.allowed) continue;
-      flow.cut("revoked", decision.reason);
+      const listed = !asked || permitsOpen(requester.restrictions, asked.host, asked.port);
+      if (decision.allowed && listed) continue;
+      flow.cut("revoked", listed ? decision.reason : "the key's line permits it no more (permitopen)");
       cut++;
     }
     return cut;

@@ -161,9 +161,9 @@ export class Gateway {
     if (change.keyring) this.#keyring = change.keyring;
     if (change.policy) this.#policy.replace(change.policy);
     if (change.keyring) await Promise.all([...this.#clients].map((served) => this.#judgeLoginAgain(served)));
-    await Promise.all([...this.#clients].map((served) => served.registrations.judgeAgain()));
     const count = this.#parts.flows.judgeAgain(this.#policy);
     if (count > 0) this.audit.record("flows.revoked", { count, reason: "keys or rules have changed" });
+    await Promise.all([...this.#clients].map((served) => served.registrations.judgeAgain()));
   }
 
   /**

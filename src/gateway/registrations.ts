@@ -140,20 +140,29 @@ export class Registrations implements Holder {
 
   /** The policy or the client's identity has changed: what is no longer permitted ends. */
   async judgeAgain(): Promise<void> {
-    const { judge, audit } = this.#parts;
-    const { identity } = this.#client;
-    for (const grant of [...this.#grants]) {
-      const decision = judge.decide(identity, grant.action, grant.resource, this.#client.context(true));
-      if (decision.allowed) {
-        await this.#refresh(grant);
-        continue;
-      }
-      const { rule, reason } = decision;
-      const details = { action: grant.action, resource: grant.what, rule, reason };
-      audit.record("access.refused", details, this.#client.auditContext);
-      await this.#end(grant);
+    // What ends, ends before anything is waited for.
+    const kept: Grant[] = [];
+    const ending = [...this.#grants].map((grant) => {
+      const refusal = this.#refusalNow(grant);
+      if (!refusal) return void kept.push(grant);
+      const details = { action: grant.action, resource: grant.what, ...refusal };
+      this.#parts.audit.record("access.refused", details, this.#client.auditContext);
       this.#client.explain(grant.asked, "you are no longer permitted to serve this");
+      return this.#end(grant);
+    });
+    await Promise.all(ending);
+    for (const grant of kept) await this.#refresh(grant);
+  }
+
+  /** Why what was granted would not be granted now; undefined when it would. */
+  #refusalNow({ action, resource, asked }: Grant): { rule: string; reason: string } | undefined {
+    const { identity, restrictions } = this.#client;
+    if (!permitsListen(restrictions, asked.host, asked.port)) {
+      return { rule: "permitlisten", reason: "the key's line permits it no more" };
     }
+    const context = this.#client.context(true);
+    const { allowed, rule, reason } = this.#parts.judge.decide(identity, action, resource, context);
+    return allowed ? undefined : { rule, reason };
   }
 
   // -- as a lease's holder ---------------------------------------------------------------------------------------

@@ -295,6 +295,22 @@ rules:
   await prohibited(user.open("web", 22));
 });
 
+Deno.test("what a key's line permits no more ends: its flows and its forwards", async () => {
+  await using site = await startTestGateway({ keys: [ann.line, bob.line] });
+  await (await site.connect(ann.key)).serve("web", 22, "hi");
+  const user = await site.connect(bob.key);
+  await user.serve("bob", 22);
+  await user.serve("bob", 8080);
+  const channel = await user.open("web", 22);
+  assert.equal(await readSome(channel), "hi");
+  const narrower = `permitopen="db:22",permitlisten="bob:22" ${bob.line}`;
+  await site.gateway.apply({ keyring: keyringOf([ann.line, narrower]) });
+  await waitUntil("the flow's record", () => site.flows.length === 1);
+  assert.equal(site.flows[0].end, "revoked");
+  const [lease] = await site.gateway.parts.registry.list("bob.localhost");
+  assert.deepEqual(lease.endpoints.map(({ port }) => port), [22]);
+});
+
 Deno.test("a key that is still there after a change keeps what it has", async () => {
   await using site = await startTestGateway({ keys: [ann.line] });
   const client = await site.connect(ann.key);
