@@ -89,7 +89,7 @@ async function sshdPolicy(path: string, host: AgentHost): Promise<SshdPolicy> {
 
 /** As `sshd -i`. */
 async function serveStdio(config: AgentConfig, host: AgentHost, policy?: ServerPolicy): Promise<number> {
-  const server = builtInServer(host, policy ?? await stdioPolicy(config, host));
+  const server = await builtInServer(host, policy ?? await stdioPolicy(config, host));
   if (config.check) return exitCodes.ended.code;
   const life = new AbortController();
   const signalled = onSignals(() => life.abort(new Error("the agent stops")));
@@ -123,7 +123,7 @@ function peerOfStdio(): Peer {
 async function listen(config: AgentConfig, host: AgentHost, sshd: SshdPolicy): Promise<number> {
   if (config.check) return exitCodes.ended.code;
   const { SshdListener } = await import("../src/agent/sshd_listener.ts");
-  const server = builtInServer(host, sshd.policy);
+  const server = await builtInServer(host, sshd.policy);
   const listener = await SshdListener.listen(sshd.config, server, { ...host, ...await servedFiles() });
   const signalled = onSignals(() => {
     listener.drain();

@@ -12,7 +12,7 @@ import { ChannelOpenReason } from "../ssh/error.ts";
 import type { ForwardedConnection } from "../ssh/forward/outgoing.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
 import { relay } from "../streams/relay.ts";
-import { BuiltInServer, type Peer, type ServerPolicy } from "./built_in_server.ts";
+import type { BuiltInServer, Peer, ServerPolicy } from "./built_in_server.ts";
 import type { AgentConfig } from "./config.ts";
 import type { EventLog } from "./events.ts";
 import type { BuiltinPrograms, SessionHost } from "./exec.ts";
@@ -59,7 +59,8 @@ const LINK_PATIENCE_MS = 10_000;
 export class Agent {
   readonly #config: AgentConfig;
   readonly #host: AgentHost;
-  readonly #server: BuiltInServer;
+  readonly #policy: ServerPolicy;
+  #server?: Promise<BuiltInServer>;
   readonly #membership: Membership<GatewayLink>;
   readonly #life = new AbortController();
   #listeners: NetListener[] = [];
@@ -74,7 +75,7 @@ export class Agent {
   ) {
     this.#config = config;
     this.#host = host;
-    this.#server = builtInServer(host, policy);
+    this.#policy = policy;
     const context = this.#linkContext(trust, state);
     this.#membership = new Membership({
       gateways: config.gateways,
@@ -176,7 +177,8 @@ export class Agent {
     const { originator } = connection;
     if (target === "ssh") {
       const peer: Peer = { address: originator?.host ?? "", port: originator?.port ?? 0 };
-      await this.#server.serve(connection.accept(), peer, { signal: this.#life.signal });
+      const server = await (this.#server ??= builtInServer(this.#host, this.#policy));
+      await server.serve(connection.accept(), peer, { signal: this.#life.signal });
       return;
     }
     let service: PlainDuplex;
@@ -233,8 +235,9 @@ export class Agent {
   }
 }
 
-/** The built-in server alone, for connections that come another way. */
-export function builtInServer(host: AgentHost, policy: ServerPolicy): BuiltInServer {
+/** The built-in server, loaded by the first who asks: an agent that only waits does without its code. */
+export async function builtInServer(host: AgentHost, policy: ServerPolicy): Promise<BuiltInServer> {
+  const { BuiltInServer } = await import("./built_in_server.ts");
   const { crypto, clock, sessions, builtins, inherited, log, net, ownAddresses } = host;
   const forwards = { net, ownAddresses };
   return new BuiltInServer({ policy, crypto, clock, sessions, forwards, builtins, inherited, log });
