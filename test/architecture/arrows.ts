@@ -15,6 +15,8 @@ export interface Import {
   readonly line: number;
   /** Types alone: erased, so not in the graph that runs. */
   readonly typeOnly: boolean;
+  /** By `import()`: loaded when it is reached. */
+  readonly dynamic: boolean;
 }
 
 /**
@@ -83,14 +85,16 @@ export function roomOf(path: string): string {
 /** Imports of one file: static ones start a line, dynamic ones stand anywhere outside comments. */
 export function importsOf(from: string, source: string): Import[] {
   const found: Import[] = [];
-  const add = (specifier: string, at: number, typeOnly: boolean) => {
+  const add = (specifier: string, at: number, kind: { typeOnly?: boolean; dynamic?: boolean }) => {
     const line = source.slice(0, at).split("\n").length;
-    found.push({ from, to: resolve(from, specifier), line, typeOnly });
+    found.push({ from, to: resolve(from, specifier), line, typeOnly: false, dynamic: false, ...kind });
   };
   const statements = /^(?:import|export)\b(?:([^;"'`]*?)\bfrom)?\s*["']([^"'\n]+)["']/gm;
-  for (const match of source.matchAll(statements)) add(match[2], match.index, isTypeOnly(match[1] ?? ""));
+  for (const match of source.matchAll(statements)) {
+    add(match[2], match.index, { typeOnly: isTypeOnly(match[1] ?? "") });
+  }
   for (const match of withoutComments(source).matchAll(/\bimport\(\s*["']([^"'\n]+)["']/g)) {
-    add(match[1], match.index, false);
+    add(match[1], match.index, { dynamic: true });
   }
   return found;
 }
@@ -141,14 +145,21 @@ function row(room: string): number {
   return ROWS.findIndex((rooms) => rooms.includes(room));
 }
 
-/** Files and packages that run when `entry` runs: reached by imports that are not erased. */
-export function reachedFrom(entry: string, sources: Sources): Map<string, string[]> {
+/**
+ * Files and packages that run when `entry` runs, and the way to each: reached by imports that are not erased.
+ * @param options.atStart only what is loaded before the first line runs
+ */
+export function reachedFrom(
+  entry: string,
+  sources: Sources,
+  options: { readonly atStart?: boolean } = {},
+): Map<string, string[]> {
   const paths = new Map([[entry, [entry]]]);
   for (const [at, path] of paths) {
     const source = sources.get(at);
     if (source === undefined) continue;
-    for (const { to, typeOnly } of importsOf(at, source)) {
-      if (!typeOnly && !paths.has(to)) paths.set(to, [...path, to]);
+    for (const { to, typeOnly, dynamic } of importsOf(at, source)) {
+      if (!typeOnly && !(dynamic && options.atStart) && !paths.has(to)) paths.set(to, [...path, to]);
     }
   }
   return paths;
@@ -211,6 +222,15 @@ export const RULES: readonly Rule[] = [
     check: (sources) =>
       [...reachedFrom("cmd/agent.ts", sources)]
         .filter(([to]) => NOT_IN_AN_AGENT.includes(isFile(to) ? roomOf(to) : packageOf(to)))
+        .map(([, path]) => path.join(" → ")),
+  },
+  {
+    // Any node: module and any CommonJS package brings Deno's Node layer along: some ten megabytes for every agent.
+    sentence:
+      "an agent starts on its own code alone: packages and node: modules wait until something needs them",
+    check: (sources) =>
+      [...reachedFrom("cmd/agent.ts", sources, { atStart: true })]
+        .filter(([to]) => !isFile(to))
         .map(([, path]) => path.join(" → ")),
   },
 ];

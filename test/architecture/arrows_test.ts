@@ -90,6 +90,15 @@ const BROKEN: [rule: string, sources: Record<string, string>, violations: string
     "cmd/agent.ts → src/agent/agent.ts → src/agent/d.ts → zod/mini",
     "cmd/agent.ts → src/agent/agent.ts → src/agent/d.ts → src/edge/sniff.ts",
   ]],
+  ["starts on its own code", {
+    "cmd/agent.ts":
+      'import { files } from "../src/deno/files.ts";\nconst os = await import("node:os");\nimport type { Z } from "zod";',
+    "src/deno/files.ts": 'import * as fs from "node:fs/promises";\nexport { x } from "@x/y/z";',
+    "cmd/gateway.ts": 'import "node:os";',
+  }, [
+    "cmd/agent.ts → src/deno/files.ts → node:fs/promises",
+    "cmd/agent.ts → src/deno/files.ts → @x/y/z",
+  ]],
 ];
 
 for (const [part, sources, violations] of BROKEN) {
