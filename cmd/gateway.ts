@@ -154,7 +154,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       clock: systemClock,
       config,
       keys,
-      keyringSeen: loaded.seen,
+      keyring: loaded,
       policySeen,
       gateway,
     });

@@ -19,6 +19,8 @@ export interface LoadedKeyring {
   readonly keyring: Keyring;
   /** Files and folders that it was read from, or would have been, as they were before: to be watched. */
   readonly seen: Seen;
+  /** By file: what is revoked. */
+  readonly revocations: ReadonlyMap<string, RevocationList>;
   /** Lines that count for nothing, each as a sentence. */
   readonly warnings: readonly string[];
 }
@@ -44,15 +46,15 @@ const TRANSIENT: ReadonlySet<FilesError["code"]> = new Set(["too-many-open", "fa
  * lies beside them, unrestricted lines of `~/.ssh/authorized_keys`, and the key that was once made for want of these.
  * `cert-authority` lines and `--trust-user-ca` let others prove who they are, and make nobody an owner.
  *
- * @param options.missing a configured file that is not there: an error at the start; later it means that all its keys
- * were removed
+ * @param former what was read before: a configured file that is gone then means that all its keys were removed, and a list
+ * of revoked keys that cannot be used any more still revokes what it did
  * @throws {StartError} `files` when a configured file is missing, unreadable or not what it should be
  */
 export async function loadKeyring(
   { files, config, home }: KeyringFiles,
-  options: { readonly missing?: "error" | "empty" } = {},
+  former?: Pick<LoadedKeyring, "revocations">,
 ): Promise<LoadedKeyring> {
-  const reading = new Reading(files, options.missing ?? "error");
+  const reading = new Reading(files, former?.revocations);
   if (config.authorizedKeys) {
     for (const path of config.authorizedKeys) await reading.configured(path);
   } else {
@@ -60,10 +62,11 @@ export async function loadKeyring(
     await reading.optional(`${config.state}/${OWNER_KEY_NAME}.pub`, () => true);
   }
   for (const { file, trustDomain } of config.userCas) await reading.authorities(file, trustDomain);
-  const revoked: RevocationList[] = [];
-  for (const path of config.revokedKeys) revoked.push(await reading.revoked(path));
+  const revocations = new Map<string, RevocationList>();
+  for (const path of config.revokedKeys) revocations.set(path, await reading.revoked(path));
   const { known, seen, warnings } = reading;
-  return { keyring: makeKeyring(known, config.trustDomain, revoked), seen, warnings };
+  const keyring = makeKeyring(known, config.trustDomain, [...revocations.values()]);
+  return { keyring, seen, revocations, warnings };
 }
 
 /** @param trustDomain the gateway's own: nobody else's e-mail addresses lie under it */
@@ -88,11 +91,12 @@ class Reading {
   readonly seen = new Map<string, string>();
   readonly warnings: string[] = [];
   readonly #files: Files;
-  readonly #missing: "error" | "empty";
+  /** Undefined at the start, when everything that is configured must be there. */
+  readonly #former?: LoadedKeyring["revocations"];
 
-  constructor(files: Files, missing: "error" | "empty") {
+  constructor(files: Files, former?: LoadedKeyring["revocations"]) {
     this.#files = files;
-    this.#missing = missing;
+    this.#former = former;
   }
 
   /** A file of owners: it must be there. */
@@ -133,7 +137,7 @@ class Reading {
   /** A file of authorities' public keys, one per line. */
   async authorities(path: string, trustDomain: string | undefined): Promise<void> {
     const { keys, faults } = parseAuthorizedKeys(await this.#required(path));
-    if (keys.length === 0 && this.#missing === "error") {
+    if (keys.length === 0 && !this.#former) {
       throw new StartError("files", `${path} holds no public key of an authority`);
     }
     this.#warn(path, faults);
@@ -148,7 +152,15 @@ class Reading {
     try {
       return parseRevokedKeys((await readWholeFile(this.#files, path)).bytes);
     } catch (error) {
-      // Without it, what was revoked would count again.
+      const former = this.#former?.get(path);
+      const passing = error instanceof FilesError && TRANSIENT.has(error.code);
+      if (former && !passing) {
+        // Without it, what was revoked would count again; and what is wrong with it must not keep other keys alive.
+        this.warnings.push(
+          `${path} cannot be used and revokes what it did before: ${(error as Error).message}`,
+        );
+        return former;
+      }
       throw new StartError("files", `${path} cannot be used: ${(error as Error).message}`, { cause: error });
     }
   }
@@ -176,7 +188,7 @@ class Reading {
     try {
       return await readTrustedText(this.#files, path);
     } catch (error) {
-      if (this.#missing === "empty" && error instanceof FilesError && error.code === "not-found") {
+      if (this.#former && error instanceof FilesError && error.code === "not-found") {
         this.warnings.push(`${path} is gone: none of its keys counts any more`);
         return "";
       }

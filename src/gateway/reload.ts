@@ -5,7 +5,7 @@ import { logger } from "../telemetry/log.ts";
 import type { GatewayConfig } from "./config.ts";
 import { StartError } from "./exit_codes.ts";
 import type { Gateway } from "./gateway.ts";
-import { type KeyringFiles, loadKeyring } from "./keyring_files.ts";
+import { type KeyringFiles, type LoadedKeyring, loadKeyring } from "./keyring_files.ts";
 import { loadPolicy } from "./policy_file.ts";
 import { type Outcome, type Seen, type Watch, watchFiles } from "./watch.ts";
 
@@ -14,8 +14,9 @@ export interface ReloadOptions {
   readonly clock: Clock;
   readonly config: GatewayConfig;
   readonly keys: KeyringFiles;
-  /** What the keyring was read from at the start, and the policy: as they were before. */
-  readonly keyringSeen: Seen;
+  /** As it was read at the start. */
+  readonly keyring: LoadedKeyring;
+  /** What the policy was read from, as it was before. */
   readonly policySeen: Seen;
   readonly gateway: Gateway;
 }
@@ -28,9 +29,10 @@ export function followFiles(options: ReloadOptions): { stop(): void } {
   const keyringTrouble = new Trouble();
   const policyTrouble = new Trouble();
 
-  const keyring = watchFiles(files, clock, options.keyringSeen, async () => {
+  let loaded = options.keyring;
+  const keyring = watchFiles(files, clock, loaded.seen, async () => {
     try {
-      const loaded = await loadKeyring(keys, { missing: "empty" });
+      loaded = await loadKeyring(keys, loaded);
       for (const warning of loaded.warnings) log.warn("{warning}", { warning });
       keyring.replace(loaded.seen);
       await gateway.apply({ keyring: loaded.keyring });

@@ -123,6 +123,30 @@ Deno.test("a revoked key counts nowhere", async () => {
   assert.equal(await keyring.isRevoked({ key: bob.key.publicKey }), true);
 });
 
+Deno.test("a list of revoked keys that breaks still revokes what it did, and keeps nobody else in", async () => {
+  using folder = withSsh();
+  const owners = folder.write("owners", `${ann.line}\n${bob.line}\n${eve.line}\n`);
+  const revoked = folder.write("revoked", `${bob.line}\n`);
+  const config = { userCas: [], trustDomain: "localhost", state: folder.at("state") };
+  const sources = {
+    files: systemFiles,
+    config: { ...config, authorizedKeys: [owners], revokedKeys: [revoked] },
+    home: undefined,
+  };
+  let loaded = await loadKeyring(sources);
+  folder.write("owners", `${ann.line}\n${bob.line}\n`);
+  for (
+    const breakIt of [() => folder.write("revoked", "SSHKRL\n\0garbage"), () => Deno.removeSync(revoked)]
+  ) {
+    breakIt();
+    await assert.rejects(loadKeyring(sources), /cannot be used/, "at the start");
+    loaded = await loadKeyring(sources, loaded);
+    assert.equal(await loaded.keyring.isRevoked({ key: bob.key.publicKey }), true);
+    assert.equal(loaded.keyring.known.length, 2, "eve has gone");
+    assert.match(loaded.warnings.join(), /revokes what it did before/);
+  }
+});
+
 Deno.test("trusted user CAs may have a trust domain, and make no owners", async () => {
   using folder = withSsh();
   folder.write("ca.pub", eve.line);
