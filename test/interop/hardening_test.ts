@@ -261,7 +261,7 @@ peerTest(
   "dialling flags and wide rules open loopback and metadata addresses to owners alone",
   [openssh],
   async () => {
-    const site = await makeSite();
+    using site = await makeSite();
     const authority = await makeKey(site.folder, "authority");
     const guest = await makeKey(site.folder, "guest");
     await makeCertificate(authority, guest, { role: "user", principals: ["guest@example.com"] });
