@@ -5,7 +5,11 @@ import { FilesError, type ReadableFiles } from "../platform/files.ts";
 import type { LoginConfig } from "./config.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
-import { openTextIfThere, requireText } from "./text_file.ts";
+import { openTextIfThere, requireText, type TextFile } from "./text_file.ts";
+
+/** Permission bits that let others write: as sshd's StrictModes, what they could have written lets nobody in. */
+const WRITABLE_BY_OTHERS = 0o022;
+const WRITABLE_BY_EVERYBODY = 0o002;
 
 export interface LoginFiles {
   readonly keys: readonly AuthorizedKey[];
@@ -33,16 +37,23 @@ export async function readLoginFiles(
   };
   add(config.authorizedLines.join("\n"), "SSH_AUTHORIZED_KEYS");
   for (const path of config.authorizedKeys ?? []) {
-    add((await requireText(files, path, "authorized keys")).text, path);
+    add((await requireTrusted(files, path, "authorized keys")).text, path);
   }
   if (config.authorizedKeys === undefined) {
+    const isOwnedAlone = ({ path, mode }: { path: string; mode: number }) => {
+      if ((mode & WRITABLE_BY_OTHERS) === 0) return true;
+      const message = `${path} counts for nothing: others can write to it; chmod go-w ${path}`;
+      log({ event: "warning", message });
+      return false;
+    };
     const folder = `${config.home}/.ssh`;
-    const authorized = await openTextIfThere(files, `${folder}/authorized_keys`).catch(() => undefined);
-    // Lines with restrictions were written for another door: here they would open more, or mean something else.
-    if (authorized) add(authorized.text, authorized.path, isUnrestrictedLine);
-    for (const path of await ownPublicKeys(files, folder)) {
-      const line = await openTextIfThere(files, path).catch(() => undefined);
-      if (line) add(line.text, line.path, isUnrestrictedLine);
+    const stat = await files.stat(folder).catch(() => undefined);
+    const trusted = stat !== undefined && isOwnedAlone({ path: folder, mode: stat.mode });
+    const paths = trusted ? [`${folder}/authorized_keys`, ...await ownPublicKeys(files, folder)] : [];
+    for (const path of paths) {
+      const file = await openTextIfThere(files, path).catch(() => undefined);
+      // Lines with restrictions were written for another door: here they would open more, or mean something else.
+      if (file && isOwnedAlone(file)) add(file.text, path, isUnrestrictedLine);
     }
   }
   const authorities: PublicKey[] = [];
@@ -50,6 +61,13 @@ export async function readLoginFiles(
     authorities.push(...await readAuthorities(files, path));
   }
   return { keys, authorities };
+}
+
+/** A file that somebody named and that says who gets in. @throws {AgentError} `files` */
+async function requireTrusted(files: ReadableFiles, path: string, what: string): Promise<TextFile> {
+  const file = await requireText(files, path, what);
+  if ((file.mode & WRITABLE_BY_EVERYBODY) === 0) return file;
+  throw new AgentError("files", `${what} ${path}: everybody can write to it (chmod o-w ${path})`);
 }
 
 /** `~/.ssh/*.pub` whose private halves lie beside them: whoever can read those is the user. */
@@ -73,7 +91,7 @@ async function ownPublicKeys(files: ReadableFiles, folder: string): Promise<stri
 
 /** Public keys, one per line, as TrustedUserCAKeys has them. */
 async function readAuthorities(files: ReadableFiles, path: string): Promise<PublicKey[]> {
-  const { text } = await requireText(files, path, "the user authorities");
+  const { text } = await requireTrusted(files, path, "the user authorities");
   const { keys, faults } = parseAuthorizedKeys(text);
   const [fault] = faults;
   if (fault) throw new AgentError("files", `${path}:${fault.line}: ${fault.reason}`);

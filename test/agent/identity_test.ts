@@ -134,3 +134,27 @@ Deno.test("named files count as they are, and the user's own are left alone", as
   assert.deepEqual(found, [fromEnvironment.fingerprint, limited.fingerprint]);
   assert.deepEqual(await Promise.all(files.authorities.map((key) => key.fingerprint())), [ca.fingerprint]);
 });
+
+Deno.test("what others can write to lets nobody in", async () => {
+  using folder = temporaryFolder();
+  Deno.mkdirSync(folder.at(".ssh"), { mode: 0o700 });
+  const friend = await makeKey(folder, "friend");
+  const authorizedKeys = folder.write(".ssh/authorized_keys", friend.line);
+  const config = { authorizedLines: [], userCas: [], principals: [], home: folder.path };
+  const warnings: AgentEvent[] = [];
+  const count = async () =>
+    (await readLoginFiles(config, systemFiles, (event) => void warnings.push(event))).keys.length;
+  Deno.chmodSync(authorizedKeys, 0o644);
+  assert.equal(await count(), 1);
+  Deno.chmodSync(authorizedKeys, 0o664);
+  assert.equal(await count(), 0);
+  Deno.chmodSync(authorizedKeys, 0o644);
+  Deno.chmodSync(folder.at(".ssh"), 0o777);
+  assert.equal(await count(), 0);
+  assert.match(JSON.stringify(warnings), /authorized_keys counts for nothing.*\.ssh counts for nothing/s);
+
+  const named = folder.write("keys", friend.line);
+  Deno.chmodSync(named, 0o666);
+  const rejected = readLoginFiles({ ...config, authorizedKeys: [named] }, systemFiles, () => {});
+  await assert.rejects(rejected, /everybody can write to it/);
+});
