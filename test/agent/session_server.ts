@@ -23,6 +23,7 @@ import { readSigner } from "../support/library_server.ts";
 import { makeSite } from "../support/site.ts";
 import { makeKey } from "../support/keygen.ts";
 import { opensshOptions } from "../support/stock_client.ts";
+import { waitUntil } from "../support/wait.ts";
 
 export const own: Account = await accountSource.own();
 
@@ -125,6 +126,8 @@ export async function startSessionServer(
       await accepting;
       life.abort(new Error("the test is over"));
       await Promise.all(open);
+      // One that started as its client left may outlive the session for a moment.
+      await waitUntil("the end of every program", () => programs === 0);
       site[Symbol.dispose]();
     },
   };
