@@ -119,3 +119,11 @@ export function puttyLine(
   const fixed = [...share, "-batch", "-noagent", "-hostkey", hostKey, "-P", String(port), "-l", user];
   return peer.line(program, ...fixed, ...key, ...rest, "127.0.0.1", ...command);
 }
+
+/**
+ * What a command itself said on standard error, which is one line: before it comes what the client has to advise, and whatever
+ * the login's start-up files say (bash reads ~/.bashrc for commands that come by SSH).
+ */
+export function lastLine(stderr: string): string {
+  return stderr.trim().split(/\r?\n/).at(-1)!;
+}
