@@ -12,6 +12,7 @@ import { fileConfigSource } from "../src/deno/config_source.ts";
 import { chooseCrypto } from "../src/deno/crypto.ts";
 import { isExecutable } from "../src/deno/executable.ts";
 import { type ForegroundChild, startForeground } from "../src/deno/foreground.ts";
+import { takeFairTurns } from "../src/deno/fair_turn.ts";
 import { denoNet } from "../src/deno/net.ts";
 import { makePrivateFolder } from "../src/deno/private_folder.ts";
 import { denoProcesses } from "../src/deno/process.ts";
@@ -30,6 +31,7 @@ const STATE_TRIES = 100;
 const STATE_RETRY_MS = 50;
 
 async function main(): Promise<number> {
+  takeFairTurns();
   const parsed = parseFlags({ args: Deno.args, environment: (name) => Deno.env.get(name) });
   if ("help" in parsed) {
     console.log(parsed.help.trimEnd());

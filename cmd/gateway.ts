@@ -3,6 +3,7 @@ import { chooseCrypto } from "../src/deno/crypto.ts";
 import { serveHttp } from "../src/deno/admin_http.ts";
 import { systemFiles } from "../src/deno/files.ts";
 import { prometheusMetrics } from "../src/deno/metrics.ts";
+import { takeFairTurns } from "../src/deno/fair_turn.ts";
 import { denoNet } from "../src/deno/net.ts";
 import { checkStateFolder, openStateFolder } from "../src/deno/state.ts";
 import { onStopSignal } from "../src/deno/stop_signals.ts";
@@ -35,6 +36,7 @@ const JOURNAL_LIMITS = { maxBytes: 64 * 1024 * 1024, keep: 8 };
 
 /** Runs the gateway until it is asked to end. */
 async function main(args: readonly string[]): Promise<ExitReason> {
+  takeFairTurns();
   try {
     return await run(args);
   } catch (error) {

@@ -10,6 +10,7 @@ import {
   type NetListener,
 } from "../platform/net.ts";
 import { PlainDuplexBase } from "../streams/duplex.ts";
+import { readFairly } from "./fair_turn.ts";
 
 class DenoConnection extends PlainDuplexBase implements NetConnection {
   readonly local: Address;
@@ -28,7 +29,7 @@ class DenoConnection extends PlainDuplexBase implements NetConnection {
 
   async read(into: Bytes): Promise<number | null> {
     try {
-      return await this.#conn.read(into);
+      return await readFairly(() => this.#conn.read(into));
     } catch (error) {
       throw this.#closed ? this.#closed.reason : toNetError(error, "read from", this.remote);
     }
