@@ -38,6 +38,21 @@ async function startServer(peer: Peer, site: Site): Promise<Server & AsyncDispos
   };
 }
 
+/**
+ * Runs a program up to three times while it does not end. Other people's clients and servers hang on each other now and then:
+ * Dropbear's client on OpenSSH 9.2's server once in some fifty commands when the machine is busy, all output read and no exit
+ * status. Against ours there is one try.
+ */
+async function runAgain(...[line, options]: Parameters<typeof run>): ReturnType<typeof run> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await run(line, { ...options, within: 10_000 });
+    } catch (error) {
+      if (tries === 3 || !/: not within/.test(String(error))) throw error;
+    }
+  }
+}
+
 for (const serverPeer of [opensshNewest, dropbear, dropbearNewest]) {
   peerTest(`every stock client runs a command on ${serverPeer.name}'s server`, [serverPeer], async (t) => {
     using site = await makeSite();
@@ -63,7 +78,7 @@ peerTest("every stock client forwards through OpenSSH's server, has a terminal t
 ], async (t) => {
   using site = await makeSite();
   await using server = await startServer(openssh, site);
-  for (const client of CLIENTS) await checkClient(t, client, site, server);
+  for (const client of CLIENTS) await checkClient(t, client, site, server, { run: runAgain });
 });
 
 peerTest("a stock client refuses a host key that it does not expect", [openssh], async () => {

@@ -1,7 +1,7 @@
 /** What every stock client does on a server of ours, step by step. */
 import assert from "node:assert/strict";
 import { openssh, type Peer, peerStep } from "../support/peers.ts";
-import { run, start } from "../support/process.ts";
+import { run as runOnce, start } from "../support/process.ts";
 import type { Site } from "../support/site.ts";
 import { lastLine } from "../support/stock_client.ts";
 import {
@@ -23,6 +23,8 @@ export interface Abilities {
   readonly sessions?: boolean;
   /** Ports opened at the server's end. Default: yes. */
   readonly listening?: boolean;
+  /** What runs commands. */
+  readonly run?: typeof runOnce;
 }
 
 /**
@@ -34,7 +36,7 @@ export async function checkClient(
   client: StockClient,
   site: Site,
   server: Server,
-  { sessions = true, listening = true }: Abilities = {},
+  { sessions = true, listening = true, run = runOnce }: Abilities = {},
 ): Promise<void> {
   const needed: Peer[] = [client.peer, openssh];
   const step = (what: string, body: () => Promise<void>) =>
@@ -42,7 +44,7 @@ export async function checkClient(
 
   await step("runs a command: both outputs, half-close, exit status", async () => {
     const { line, env } = client.exec(site, server, "cat; echo apart >&2; exit 7");
-    const { code, stdout, stderr } = await run(line, { env, stdin: new Blob([...pattern(SIZE)]).stream() });
+    const { code, stdout, stderr } = await run(line, { env, stdin: new Blob([...pattern(SIZE)]) });
     assert.deepEqual([lastLine(stderr), sha256(stdout), code], ["apart", patternHash(SIZE), 7]);
   });
 

@@ -49,7 +49,7 @@ export interface Finished {
 export async function run(
   line: readonly string[],
   options: ProgramOptions & {
-    stdin?: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
+    stdin?: string | Uint8Array<ArrayBuffer> | Blob | ReadableStream<Uint8Array>;
     within?: number;
   } = {},
 ): Promise<Finished> {
