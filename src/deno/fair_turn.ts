@@ -49,6 +49,9 @@ async function giveTurn(): Promise<void> {
       limit = LONGEST_WITHOUT_TURN_BY_TICKS;
       for (let i = 0; i < TICKS_OF_A_TURN; i++) await new Promise<void>((resolve) => setImmediate(resolve));
     }
+  } catch {
+    // A turn must never cost anybody the bytes that were just read: from now on without the socket.
+    ownSocket = Promise.resolve(undefined);
   } finally {
     lastTurn = performance.now();
     turn = undefined;
