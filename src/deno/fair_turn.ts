@@ -8,7 +8,7 @@
  */
 
 /** Work without a turn for others, in milliseconds. */
-const LONGEST_WITHOUT_TURN = 1;
+const LONGEST_WITHOUT_TURN = 0.3;
 
 /** A read that took longer was not done at once: the system was asked meanwhile. In milliseconds. */
 const SURELY_WAITED = 0.2;

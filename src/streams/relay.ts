@@ -5,13 +5,14 @@
  * buffers and back-pressure is that of the slower end. Half-close is exact: the end of one direction is passed on and
  * the other goes on until it ends by itself.
  */
+import { BufferPool } from "../bytes/pool.ts";
 import type { Bytes } from "../bytes/bytes.ts";
 import { type Duplex, plain, type PlainDuplex } from "./duplex.ts";
 
 /** Buffer of a direction that is idle or carries keystrokes: what a thousand idle flows cost twice each. */
 const SMALLEST_BUFFER = 4 * 1024;
-/** Buffer of a direction in bulk: beyond it a TCP relay gets no faster. */
-const LARGEST_BUFFER = 256 * 1024;
+/** Buffer of a direction in bulk: beyond it a relay gets no faster, and others wait longer for their turn. */
+const LARGEST_BUFFER = 128 * 1024;
 /** Growth when a read fills the buffer: three full reads lead from the smallest to the largest. */
 const GROWTH = 4;
 /** Reads in a row that must leave three quarters of the buffer empty before it is halved: bulk comes in bursts. */
@@ -127,7 +128,10 @@ class Relay {
     const writeFault = fault(sink, "write");
     while (!this.#stopped) {
       const count = await from.read(buffer.bytes).catch(readFault);
-      if (count === null) return await to.closeWrite().catch(fault(sink, "closeWrite"));
+      if (count === null) {
+        buffer.release();
+        return await to.closeWrite().catch(fault(sink, "closeWrite"));
+      }
       if (this.#stopped) return;
       await to.write(buffer.bytes.subarray(0, count)).catch(writeFault);
       this.#counts[direction] += count;
@@ -180,9 +184,22 @@ class Relay {
   }
 }
 
-/** A buffer as large as the reads of late deserve. */
+/** Buffers that no relay uses at the moment, by size: load that comes and goes would keep the collector busy. */
+const pools = new Map<number, BufferPool>();
+/** Unused buffers of one size. */
+const KEPT_PER_SIZE = 8;
+
+function poolOf(size: number): BufferPool {
+  const known = pools.get(size);
+  if (known) return known;
+  const pool = new BufferPool(size, KEPT_PER_SIZE);
+  pools.set(size, pool);
+  return pool;
+}
+
+/** A buffer as large as the reads of late deserve. Between two reads it may be another one. */
 class AdaptiveBuffer {
-  bytes: Bytes = new Uint8Array(SMALLEST_BUFFER);
+  bytes: Bytes = poolOf(SMALLEST_BUFFER).take();
   #smallReads = 0;
 
   /** Takes note of a read of `count` bytes; may replace `bytes`. */
@@ -190,12 +207,22 @@ class AdaptiveBuffer {
     const { length } = this.bytes;
     if (count === length) {
       this.#smallReads = 0;
-      if (length < LARGEST_BUFFER) this.bytes = new Uint8Array(length * GROWTH);
+      if (length < LARGEST_BUFFER) this.#replace(Math.min(length * GROWTH, LARGEST_BUFFER));
     } else if (count * 4 > length) {
       this.#smallReads = 0;
     } else if (length > SMALLEST_BUFFER && ++this.#smallReads >= SMALL_READS_BEFORE_SHRINKING) {
       this.#smallReads = 0;
-      this.bytes = new Uint8Array(length / 2);
+      this.#replace(length / 2);
     }
+  }
+
+  /** Nothing reads into it any more. */
+  release(): void {
+    poolOf(this.bytes.length).give(this.bytes);
+  }
+
+  #replace(size: number): void {
+    this.release();
+    this.bytes = poolOf(size).take();
   }
 }

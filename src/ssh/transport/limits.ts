@@ -12,8 +12,8 @@ export const IDLE_BUFFER_SIZE = 2 * 1024;
 /** Receive buffer of one that has just said more than that, and the largest before authentication: one packet. */
 export const MEDIUM_BUFFER_SIZE = MAX_PACKET_LENGTH_BEFORE_AUTH + 4 * 1024;
 
-/** Receive buffer of a busy connection: several packets in one system call. Holds one packet of any size. */
-export const BUSY_BUFFER_SIZE = 512 * 1024;
+/** Receive buffer of a busy connection: several packets in one system call, and one of any size. More is no faster. */
+export const BUSY_BUFFER_SIZE = 288 * 1024;
 
 /** Bytes of sealed packets waiting for the connection before channel data must wait. */
 export const SEND_HIGH_WATER = 256 * 1024;
