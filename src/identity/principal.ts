@@ -6,7 +6,7 @@
  */
 
 /** What kind of credential an identity was proved with. */
-export const identityKinds = ["key", "ssh-cert", "jwt", "x509", "oidc", "anonymous"] as const;
+export const identityKinds = ["key", "ssh-cert", "jwt", "x509", "oidc", "join", "anonymous"] as const;
 export type IdentityKind = typeof identityKinds[number];
 
 /** Which credential it was, for flow records and logs. Never a secret. */

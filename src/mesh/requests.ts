@@ -10,6 +10,7 @@
  * | `allow-dial@ssh-mesh` | agent | a string `CIDR:PORT[-PORT]` for each range that it dials for others, in place of those it named before | FAILURE when one is no range, or too many |
  * | `user-ca@ssh-mesh` | agent | none: whose certificates does the gateway give to users? | a string for each public key, or FAILURE where it gives none |
  * | `refused@ssh-mesh` | gateway | string address, uint32 port, both as in the `tcpip-forward` that is refused or withdrawn; string sentence | not wanted |
+ * | `trust@ssh-mesh` | gateway | none: its authorities or what they revoked have changed; ask `user-ca@ssh-mesh`, `ssh GW krl` and `ssh GW known-hosts` again | not wanted |
  * | `drain@ssh-mesh` | gateway | none: it is about to stop; what is open goes on for a while | not wanted |
  */
 import type { Bytes } from "../bytes/bytes.ts";
@@ -25,6 +26,7 @@ export const MeshRequest = {
   allowDial: "allow-dial@ssh-mesh",
   userCa: "user-ca@ssh-mesh",
   refused: "refused@ssh-mesh",
+  trust: "trust@ssh-mesh",
   drain: "drain@ssh-mesh",
 } as const;
 

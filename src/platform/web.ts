@@ -1,0 +1,43 @@
+/** HTTP over TLS on connections that have been accepted already. */
+import type { Bytes } from "../bytes/bytes.ts";
+import type { PlainDuplex } from "../streams/duplex.ts";
+import type { TcpAddress } from "./net.ts";
+
+/** One request, and who sent it as far as the connection tells. */
+export interface WebExchange {
+  readonly request: Request;
+  readonly remote: TcpAddress;
+  /** The client certificate (DER) and what it sent above it, verified against {@link WebServerOptions.clientRoots}. */
+  readonly clientCertificates?: readonly Bytes[];
+}
+
+/** What a server proves itself with. */
+export interface TlsIdentity {
+  /** PEM: the certificate and those above it. */
+  readonly certificate: string;
+  /** PEM (PKCS #8). */
+  readonly privateKey: string;
+}
+
+export interface WebServerOptions {
+  /** Asked for each connection: certificates are renewed. */
+  readonly tls: () => TlsIdentity;
+  /** Roots of client certificates, PEM. Asked for each connection. None: clients are not asked for one. */
+  readonly clientRoots: () => readonly string[];
+  readonly handler: (exchange: WebExchange) => Response | Promise<Response>;
+}
+
+export interface WebServer {
+  /**
+   * Serves one connection until it ends: TLS, then HTTP/1.1. Bytes that were looked at are still to be read from it.
+   * Slow handshakes, heads and bodies are cut off. Never rejects.
+   */
+  serve(connection: PlainDuplex, remote: TcpAddress): Promise<void>;
+  /** Lets requests that have begun finish, for at most `grace` milliseconds. */
+  close(grace: number): Promise<void>;
+}
+
+/** Makes web servers. */
+export interface Web {
+  createServer(options: WebServerOptions): WebServer;
+}
