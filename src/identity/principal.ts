@@ -99,6 +99,9 @@ export function keyIdentity(key: {
   };
 }
 
+/** Issuer of identities of keys that were enrolled here with a join token: such a key may serve the name that it was given. */
+export const ENROLLED_ISSUER = "enrolled";
+
 /** A credential that is genuine and yet names nobody we can accept. */
 export class IdentityError extends Error {
   override readonly name = "IdentityError";

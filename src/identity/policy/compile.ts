@@ -2,7 +2,14 @@
 import { type AddressRange, parseAddressRange } from "../../bytes/ip_range.ts";
 import { type DialRange, parseDialRange, parseDuration, parsePortRange, type PortRange } from "../ranges.ts";
 import type { Identity } from "../principal.ts";
-import { claimMatches, compileNamePattern, compileTextPattern, didYouMean, type Pattern } from "./match.ts";
+import {
+  claimAt,
+  claimMatches,
+  compileNamePattern,
+  compileTextPattern,
+  didYouMean,
+  type Pattern,
+} from "./match.ts";
 import { type Right, rights, type RightScope, rightTable } from "./rights.ts";
 import type { ConditionsDocument, PolicyDocument, RuleDocument } from "./schema.ts";
 
@@ -18,6 +25,9 @@ export type Who = { readonly anyone: true } | {
   readonly anyone: false;
   readonly anyOf: readonly (readonly Condition[])[];
 };
+
+/** Groups of the policy: alternatives, each a list of conditions that must all hold. */
+export type Groups = ReadonlyMap<string, readonly (readonly Condition[])[]>;
 
 /** Names by pattern; `self` also when the name is the credential's own. */
 export interface NamePatterns {
@@ -54,8 +64,12 @@ export interface PolicyMistake {
 }
 
 /** Compiles; what cannot be understood goes to `mistakes`, and then the result must not be used. */
-export function compileRules(document: PolicyDocument, mistakes: PolicyMistake[]): CompiledRule[] {
-  return new Compiler(document, mistakes).rules();
+export function compileRules(
+  document: PolicyDocument,
+  mistakes: PolicyMistake[],
+): { readonly groups: Groups; readonly rules: CompiledRule[] } {
+  const compiler = new Compiler(document, mistakes);
+  return { rules: compiler.rules(), groups: compiler.groups };
 }
 
 type Path = readonly (string | number)[];
@@ -68,6 +82,11 @@ class Compiler {
   constructor(document: PolicyDocument, mistakes: PolicyMistake[]) {
     this.#document = document;
     this.#mistakes = mistakes;
+  }
+
+  /** As far as they were read: complete after {@link rules}. */
+  get groups(): Groups {
+    return this.#groups;
   }
 
   rules(): CompiledRule[] {
@@ -197,8 +216,10 @@ class Compiler {
       );
       add(
         `claims.${claim}: ${list(wanted).join(", ")}`,
-        ({ claims }) =>
-          Object.hasOwn(claims, claim) && patterns.some((pattern) => claimMatches(claims[claim], pattern)),
+        ({ claims }) => {
+          const value = claimAt(claims, claim);
+          return value !== undefined && patterns.some((pattern) => claimMatches(value, pattern));
+        },
       );
     }
     if (who.group) this.#group(list(who.group), [...path, "group"], add);

@@ -2,22 +2,22 @@
  * The one place where it is decided who may what. Pure and synchronous: time, source address and policy come in.
  *
  * Order of judgement:
- *  1. the credential itself: expired, used from where it may not be, forbidding forwarding → refused;
+ *  1. the credential itself: expired, used from where it may not be, forbidding what is asked → refused;
  *  2. a rule with `deny: true` that matches → refused, owners too;
  *  3. addresses that lead back into the gateway → refused, except to owners;
- *  4. what needs no rule: owners, self-service, what is published → allowed;
+ *  4. what needs no rule: owners, self-service, an enrolled key's own name, what is published → allowed;
  *  5. any rule that matches → allowed;
  *  6. refused.
  */
 import { parseIp } from "../../bytes/ip_address.ts";
 import { parseAddressRange } from "../../bytes/ip_range.ts";
-import type { Identity, Restrictions } from "../principal.ts";
+import { ENROLLED_ISSUER, type Identity, type Restrictions } from "../principal.ts";
 import { dialRangeCoversAddress, isSpecialAddress, portInRange, sourceInRanges } from "../ranges.ts";
 import type { CompiledRule } from "./compile.ts";
 import { isMeant, misses } from "./misses.ts";
 import type { Policy } from "./parse.ts";
 import type { DecisionContext, Question, Resource } from "./resource.ts";
-import { type Action, forwardingRights, type Right, rightTable } from "./rights.ts";
+import { type Action, enrolledRights, forwardingRights, type Right, rightTable } from "./rights.ts";
 
 export interface Decision {
   readonly allowed: boolean;
@@ -48,9 +48,15 @@ export const builtinRules = {
   expired: "credential expired",
   source: "credential's source address",
   restricted: "credential's restrictions",
+  /** A one-time join token enrols a key, and that is all. */
+  joinToken: "join token",
+  /** A certificate gets no certificate for its holder. */
+  certificate: "certificate",
   special: "protected address",
   owner: "owner",
   selfService: "self-service",
+  /** A key that was enrolled with a join token serves the name that it was given. */
+  enrolled: "enrolled",
   published: "published",
   defaultDeny: "default deny",
 } as const;
@@ -83,6 +89,18 @@ export function mightDial(policy: Policy, identity: Identity, context: DecisionC
   if (byCredential({ identity, action: "dial", resource, context })) return false;
   return (identity.owner && policy.owners.dial.length > 0) ||
     policy.rules.some((rule) => !rule.deny && rule.may.has("dial") && isMeant(rule, identity));
+}
+
+/**
+ * Groups that `identity` is in: those of the policy whose conditions hold, and those that an authority of ours vouches for.
+ * Sorted. Certificates carry them as `group:` principals.
+ */
+export function policyGroupsOf(policy: Policy, identity: Identity): string[] {
+  const names = new Set(identity.groups);
+  for (const [name, anyOf] of policy.groups) {
+    if (anyOf.some((all) => all.every((condition) => condition.holds(identity)))) names.add(name);
+  }
+  return [...names].sort();
 }
 
 /** What `sshm policy test` prints: the decision, and for each rule whether it matched or why not. */
@@ -138,7 +156,15 @@ function refuse(
 }
 
 function byCredential({ identity, action, context }: Question): Decision | undefined {
-  const { expiresAt, restrictions } = identity;
+  const { kind, expiresAt, restrictions } = identity;
+  if (kind === "join") {
+    const reason = "a join token enrols a key (join < key.pub) and does nothing else";
+    return refuse(builtinRules.joinToken, reason, reason);
+  }
+  if (kind === "ssh-cert" && action === "cert") {
+    const reason = "a certificate does not get another certificate; come with what it was got with";
+    return refuse(builtinRules.certificate, reason, reason);
+  }
   if (!context.open && expiresAt !== undefined && expiresAt <= context.now) {
     const reason = `the credential expired at ${new Date(expiresAt).toISOString()}`;
     return refuse(builtinRules.expired, reason, `${reason}; get a new one`);
@@ -196,6 +222,11 @@ function byDefault(policy: Policy, { identity, action, resource }: Question): De
   }
   if (action === "cert" || !(action in rightTable)) {
     return allow(builtinRules.selfService, "everybody with a credential may");
+  }
+  const { issuer, fqdn } = identity;
+  const isOwnName = resource.kind === "node" && fqdn !== undefined && resource.name === fqdn;
+  if (issuer === ENROLLED_ISSUER && isOwnName && enrolledRights.has(action)) {
+    return allow(builtinRules.enrolled, "the key was enrolled for this name");
   }
 }
 

@@ -2,7 +2,7 @@
 import { type Document, isMap, isNode, LineCounter, type Node, parseDocument, visit } from "yaml";
 import type { z } from "zod";
 import type { DialRange, PortRange } from "../ranges.ts";
-import { type CompiledRule, compileRules, type PolicyMistake } from "./compile.ts";
+import { type CompiledRule, compileRules, type Groups, type PolicyMistake } from "./compile.ts";
 import { didYouMean } from "./match.ts";
 import { knownKeys, policySchema } from "./schema.ts";
 
@@ -24,6 +24,7 @@ export interface OwnerLimits {
 /** A policy that can be decided by. Immutable: replace it as a whole. */
 export interface Policy {
   readonly rules: readonly CompiledRule[];
+  readonly groups: Groups;
   readonly owners: OwnerLimits;
 }
 
@@ -45,7 +46,7 @@ export class PolicyError extends Error {
 }
 
 /** No rule and no limit: the defaults alone. */
-export const emptyPolicy: Policy = { rules: [], owners: { dial: [], listen: [] } };
+export const emptyPolicy: Policy = { rules: [], groups: new Map(), owners: { dial: [], listen: [] } };
 
 /**
  * Reads a policy.
@@ -98,8 +99,8 @@ export function parsePolicy(text: string, options: { file?: string; owners?: Own
   }
   const mistakes: PolicyMistake[] = [];
   const parsed = policySchema.safeParse(value);
-  let rules: CompiledRule[] = [];
-  if (parsed.success) rules = compileRules(parsed.data, mistakes);
+  let compiled: Pick<Policy, "rules" | "groups"> = emptyPolicy;
+  if (parsed.success) compiled = compileRules(parsed.data, mistakes);
   else mistakes.push(...parsed.error.issues.flatMap((issue) => mistakesOf(issue, [], value)));
   if (mistakes.length > 0) {
     fail(mistakes.map((mistake) => ({
@@ -107,7 +108,7 @@ export function parsePolicy(text: string, options: { file?: string; owners?: Own
       message: `${pathText(mistake.path)}${mistake.message}`,
     })));
   }
-  return { rules, owners };
+  return { ...compiled, owners };
 }
 
 /** Strings and comments, which are passed over; brackets; what a line begins with. */

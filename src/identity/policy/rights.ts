@@ -44,5 +44,8 @@ export const forwardingRights: ReadonlySet<Action> = new Set<Action>([
   "dial",
 ]);
 
+/** What a key that was enrolled with a join token may do under its own name, without a rule. */
+export const enrolledRights: ReadonlySet<Action> = new Set<Action>(["register", "cert-host"]);
+
 /** Rights that act as a login name on the node, so that `as:` applies. */
 export const loginRights: ReadonlySet<Action> = new Set<Action>(["login", "exec", "sftp", "forward"]);

@@ -19,7 +19,10 @@ const claims = z.record(
   ], {
     error: "must be a value (text may have '*'), or a list of such",
   }),
-).describe("Claims of the credential. A claim that is a list matches when one of its values does.");
+).describe(
+  "Claims of the credential, by path: 'repository', 'realm_access.roles', 'kubernetes.io.namespace'. " +
+    "A claim that is a list matches when one of its values does.",
+);
 
 const conditions = {
   email: patterns("an e-mail pattern such as '*@mycorp.com'").optional()
