@@ -11,7 +11,7 @@ import { adminHandler, isLocalHost } from "../src/gateway/admin.ts";
 import { type GatewayConfig, limitsWithin, resolveConfig } from "../src/gateway/config.ts";
 import { exitCodes, type ExitReason, StartError } from "../src/gateway/exit_codes.ts";
 import { Gateway } from "../src/gateway/gateway.ts";
-import { keptKey, loadHostKeys, readPrivateKey } from "../src/gateway/host_keys.ts";
+import { algorithmsFor, keptKey, loadHostKeys, readPrivateKey } from "../src/gateway/host_keys.ts";
 import { ownerKeys } from "../src/gateway/keyring.ts";
 import { type KeyringFiles, loadKeyring, OWNER_KEY_NAME } from "../src/gateway/keyring_files.ts";
 import { JoinedGatewayTrust } from "../src/gateway/mesh/gateway_trust.ts";
@@ -82,7 +82,8 @@ async function run(args: readonly string[]): Promise<ExitReason> {
 
 async function check(config: GatewayConfig, keys: KeyringFiles): Promise<void> {
   await checkStateFolder(config.state);
-  for (const path of config.hostKeys) await readPrivateKey(systemFiles, path);
+  const hostKeys = await Promise.all(config.hostKeys.map((path) => readPrivateKey(systemFiles, path)));
+  algorithmsFor(config.ssh.algorithms, hostKeys);
   await loadPolicy(systemFiles, config.policy, config.owners);
   const { keyring, warnings } = await loadKeyring(keys);
   const owners = ownerKeys(keyring).length;
@@ -94,6 +95,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
   const { provider, why } = await chooseCrypto();
   log.info("{provider}: {why}", { provider: provider.name, why });
   const hostKeys = await loadHostKeys(systemFiles, state, config.hostKeys);
+  const ssh = { ...config.ssh, algorithms: algorithmsFor(config.ssh.algorithms, hostKeys) };
   const policySeen = await describeAll(systemFiles, config.policy === undefined ? [] : [config.policy]);
   const policy = await loadPolicy(systemFiles, config.policy, config.owners);
 
@@ -127,7 +129,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     });
   }
   const gateway = await Gateway.create({
-    config: { ...config, limits },
+    config: { ...config, limits, ssh },
     crypto: provider,
     clock: systemClock,
     net: denoNet,

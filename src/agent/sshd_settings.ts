@@ -1,8 +1,7 @@
 /** sshd_config in the terms of this server: algorithms, rights, startups. Pure. */
 import { matchesPattern } from "../keys/patterns.ts";
 import { permitsListen, permitsOpen, type Restrictions } from "../keys/restrictions.ts";
-import { type AlgorithmLists, defaultAlgorithms, supportedAlgorithms } from "../ssh/algorithms/lists.ts";
-import { hostKeyAlgorithms } from "../ssh/algorithms/key_algorithms.ts";
+import { type AlgorithmLists, supportedAlgorithms, usableHostKeys } from "../ssh/algorithms/lists.ts";
 import type { Signer } from "../keys/types.ts";
 import type { SessionPolicy } from "./exec.ts";
 import type { ForwardRights } from "./forwarding.ts";
@@ -14,22 +13,11 @@ import type { Permitted } from "./sshd_config/values.ts";
 export function algorithmLists(config: SshdConfig, hostKeys: readonly Signer[]): AlgorithmLists {
   return {
     kex: config.kexAlgorithms,
-    hostKey: hostKeyNames(config, hostKeys),
+    hostKey: usableHostKeys(config.hostKeyAlgorithms, hostKeys.map(({ publicKey }) => publicKey)),
     cipher: config.ciphers,
     mac: config.macs,
     compression: supportedAlgorithms.compression,
   };
-}
-
-/** A server that has ECDSA host keys alone must offer them, although they are off by default. */
-function hostKeyNames(
-  { hostKeyAlgorithms: configured }: SshdConfig,
-  hostKeys: readonly Signer[],
-): readonly string[] {
-  const usable = (name: string) =>
-    hostKeys.some(({ publicKey }) => publicKey.type === hostKeyAlgorithms.get(name)?.keyType);
-  if (configured !== defaultAlgorithms.hostKey || configured.some(usable)) return configured;
-  return supportedAlgorithms.hostKey.filter(usable);
 }
 
 /** What both the configuration and the key leave of a session. */

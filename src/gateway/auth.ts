@@ -8,6 +8,8 @@ import type { Keyring } from "./keyring.ts";
 import { judgeLogin, type Login } from "./login.ts";
 
 export interface AuthContext {
+  /** Of public keys; undefined: all. */
+  readonly algorithms: readonly string[] | undefined;
   /** The keyring as it is now. */
   readonly keyring: () => Keyring;
   readonly clock: Clock;
@@ -21,6 +23,7 @@ export interface AuthContext {
 /** Public keys alone, plain or certified. The user name means nothing here: who somebody is, the credential says. */
 export function serverAuth(context: AuthContext): ServerAuth<Login> {
   return {
+    algorithms: context.algorithms,
     publicKey: (request) => judge(request, context),
     onAttempt: (attempt) => void note(attempt, context),
   };

@@ -3,6 +3,8 @@ import { parse as parseYaml } from "yaml";
 import type { AddressRange } from "../bytes/ip_range.ts";
 import type { OwnerLimits } from "../identity/policy/mod.ts";
 import type { TcpAddress } from "../platform/net.ts";
+import { type AlgorithmLists, defaultAlgorithms } from "../ssh/algorithms/lists.ts";
+import type { RekeyLimit } from "../ssh/transport/config.ts";
 import { StartError } from "./exit_codes.ts";
 import {
   flagOf,
@@ -43,6 +45,15 @@ export interface GatewayConfig {
   /** Milliseconds. */
   readonly loginGrace: number;
   readonly limits: ConnectionLimits;
+  readonly ssh: SshSettings;
+}
+
+/** What connections to this gateway may use, and when they change keys. */
+export interface SshSettings {
+  readonly algorithms: AlgorithmLists;
+  /** Of clients' keys; undefined: all. */
+  readonly publicKeyAlgorithms?: readonly string[];
+  readonly rekey?: Partial<RekeyLimit>;
 }
 
 export interface ConnectionLimits {
@@ -148,6 +159,17 @@ function complete(set: Settings, { defaultState }: ConfigSources): GatewayConfig
       maxStartups: set.max_startups ?? 512,
       maxStartupsPerSource: set.max_startups_per_source ?? 256,
       penaltyExempt: set.penalty_exempt ?? [],
+    },
+    ssh: {
+      algorithms: {
+        kex: set.kex_algorithms ?? defaultAlgorithms.kex,
+        hostKey: set.host_key_algorithms ?? defaultAlgorithms.hostKey,
+        cipher: set.ciphers ?? defaultAlgorithms.cipher,
+        mac: set.macs ?? defaultAlgorithms.mac,
+        compression: defaultAlgorithms.compression,
+      },
+      publicKeyAlgorithms: set.pubkey_accepted_algorithms,
+      rekey: set.rekey_limit,
     },
   };
 }

@@ -39,7 +39,9 @@ import { ServedClient } from "./served_client.ts";
 const LEASE_LIFETIME = 60_000;
 
 export interface GatewayOptions {
-  readonly config: Pick<GatewayConfig, "domain" | "limits" | "loginGrace">;
+  readonly config:
+    & Pick<GatewayConfig, "domain" | "limits" | "loginGrace">
+    & Partial<Pick<GatewayConfig, "ssh">>;
   readonly crypto: CryptoProvider;
   readonly clock: Clock;
   readonly net: Net;
@@ -249,9 +251,12 @@ export class Gateway {
       crypto,
       clock,
       hostKeys,
+      algorithms: config.ssh?.algorithms,
+      rekey: config.ssh?.rekey,
       loginGraceMs: config.loginGrace,
       signal: this.#closing.signal,
       auth: serverAuth({
+        algorithms: config.ssh?.publicKeyAlgorithms,
         keyring: () => this.#keyring,
         clock,
         remote,

@@ -5,11 +5,13 @@ import { generatePrivateKey, parsePrivateKey, type PrivateKey } from "../keys/pr
 import { KeyError } from "../keys/types.ts";
 import type { Files } from "../platform/files.ts";
 import type { StateFolder } from "../platform/state.ts";
+import { type AlgorithmLists, usableHostKeys } from "../ssh/algorithms/lists.ts";
 import { StartError } from "./exit_codes.ts";
 import { readText } from "./text_file.ts";
 
 /** The state folder's own host key. */
 const HOST_KEY_NAME = "host_ed25519";
+const OWN_HOST_KEY = { type: "ssh-ed25519" } as const;
 /** Permission bits that let others read a private key. */
 const OTHERS = 0o077;
 
@@ -31,7 +33,7 @@ export async function keptKey(state: StateFolder, name: string, comment: string)
   const path = `${state.path}/${name}`;
   const kept = await state.read(name);
   if (kept) return await parse(path, decodeText(kept));
-  const key = await generatePrivateKey("ssh-ed25519", { comment });
+  const key = await generatePrivateKey(OWN_HOST_KEY.type, { comment });
   // The public half first: a private key without one, after a crash in between, would look complete.
   await state.write(`${name}.pub`, encodeText(`${formatPublicKey(key.publicKey, comment)}\n`));
   await state.write(name, encodeText(key.format()));
@@ -53,6 +55,18 @@ export async function readPrivateKey(files: Files, path: string): Promise<Privat
     throw new StartError("files", `${path} cannot be read: ${(error as Error).message}`, { cause: error });
   }
   return await parse(path, text);
+}
+
+/**
+ * The algorithms with which a gateway of these keys can be recognised; without any, one of its own will be made.
+ * @throws {StartError} `usage` when none of them may be used
+ */
+export function algorithmsFor(configured: AlgorithmLists, hostKeys: readonly PrivateKey[]): AlgorithmLists {
+  const keys = hostKeys.length > 0 ? hostKeys.map(({ publicKey }) => publicKey) : [OWN_HOST_KEY];
+  const hostKey = usableHostKeys(configured.hostKey, keys);
+  if (hostKey.length > 0) return { ...configured, hostKey };
+  const types = [...new Set(keys.map(({ type }) => type))].join(", ");
+  throw new StartError("usage", `host_key_algorithms: the host keys are of ${types}, which it leaves out`);
 }
 
 async function parse(path: string, text: string): Promise<PrivateKey> {

@@ -4,6 +4,9 @@ import { parseAddressRange } from "../bytes/ip_range.ts";
 import { parseDialRange, parseDuration, parsePortRange } from "../identity/ranges.ts";
 import { parseTcpAddress } from "../platform/net.ts";
 import { normalizeName } from "../routing/names.ts";
+import { type AlgorithmKind, parseAlgorithmList } from "../ssh/algorithms/lists.ts";
+import type { RekeyLimit } from "../ssh/transport/config.ts";
+import { parseRekeyBytes } from "../ssh/transport/rekey_limit.ts";
 
 /** A text that `parse` understands; what it throws becomes the sentence of the mistake. */
 function text<T>(parse: (text: string) => T) {
@@ -39,12 +42,38 @@ const file = z.string().min(1);
 const dialRange = text((value) => parseDialRange(value));
 /** Longest delay that timers take, in milliseconds: with a longer one they would fire at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;
-/** Milliseconds. */
-const duration = text((value) => {
+function parseTimer(value: string): number {
   const ms = parseDuration(value);
   if (ms > LONGEST_TIMER) throw new TypeError(`'${value}' is longer than 24 days`);
   return ms;
-});
+}
+
+/** Milliseconds. */
+const duration = text(parseTimer);
+
+/**
+ * A list as in sshd_config. Unlike there, a name that is not supported is a mistake: no file that was written for another
+ * program comes here.
+ */
+function algorithms(kind: AlgorithmKind) {
+  return text((value) => {
+    const { names, unknown } = parseAlgorithmList(kind, value);
+    if (unknown.length > 0) throw new TypeError(`'${unknown[0]}' is not supported`);
+    if (names.length === 0) throw new TypeError(`'${value}' leaves nothing`);
+    return names;
+  });
+}
+
+/** `BYTES [TIME]`. */
+function parseRekeyLimit(value: string): Partial<RekeyLimit> {
+  const [size, time, excess] = value.trim().split(/\s+/);
+  if (excess !== undefined) throw new TypeError(`'${value}' is more than BYTES and TIME`);
+  const bytes = parseRekeyBytes(size);
+  return {
+    ...(bytes !== undefined && { bytes }),
+    ...(time !== undefined && { ms: parseTimer(time) }),
+  };
+}
 const count = z.coerce.number().int().min(1);
 
 /** A user CA: its file alone, or with the trust domain whose workloads it vouches for. */
@@ -120,6 +149,21 @@ export const settings = {
   log: one("json|text", z.enum(["json", "text"]), "form of the log (default text)"),
   drain_grace: one("TIME", duration, "how long flows may go on after SIGTERM (default 30s)"),
   login_grace: one("TIME", duration, "how long a client may take to authenticate (default 30s)"),
+  kex_algorithms: one(
+    "LIST",
+    algorithms("kex"),
+    "key exchange methods; this and the following lists as in sshd_config: NAME,NAME or +, -, ^ and what is " +
+      "added to the default, taken from it or put in front",
+  ),
+  ciphers: one("LIST", algorithms("cipher"), "ciphers"),
+  macs: one("LIST", algorithms("mac"), "MACs of ciphers that need one"),
+  host_key_algorithms: one("LIST", algorithms("hostKey"), "algorithms of host keys and their certificates"),
+  pubkey_accepted_algorithms: one("LIST", algorithms("publicKey"), "algorithms of clients' keys"),
+  rekey_limit: one(
+    "BYTES [TIME]",
+    text(parseRekeyLimit),
+    "when connections change their keys, as '500M 30m' (default '1G 1h')",
+  ),
   max_clients: one("COUNT", count, "clients connected at once (default 10000)"),
   max_clients_per_identity: one(
     "COUNT",

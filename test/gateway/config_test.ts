@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type ConfigSources, limitsWithin, resolveConfig } from "../../src/gateway/config.ts";
 import { StartError } from "../../src/gateway/exit_codes.ts";
 import { configJsonSchema, settings } from "../../src/gateway/settings.ts";
+import { defaultAlgorithms } from "../../src/ssh/algorithms/lists.ts";
 import { parseFlags } from "../../cmd/gateway_flags.ts";
 
 function resolve(
@@ -82,6 +83,31 @@ Deno.test("the configuration is frozen all the way down", () => {
   assert.ok(Object.isFrozen(config) && Object.isFrozen(config.listen) && Object.isFrozen(config.listen[0]));
 });
 
+Deno.test("lists of algorithms are read as in sshd_config, and are the library's without any", () => {
+  assert.deepEqual(resolve().ssh, {
+    algorithms: defaultAlgorithms,
+    publicKeyAlgorithms: undefined,
+    rekey: undefined,
+  });
+  const { algorithms, publicKeyAlgorithms } = resolve([
+    ...["--kex-algorithms", "-curve25519*", "--ciphers", "^aes128-ctr"],
+    ...["--macs", "+hmac-sha2-256", "--pubkey-accepted-algorithms", "ssh-ed25519,sk-*"],
+  ], { SSHM_HOST_KEY_ALGORITHMS: "ssh-ed25519,rsa-sha2-512" }).ssh;
+  assert.deepEqual(algorithms.kex, ["mlkem768x25519-sha256"]);
+  assert.equal(algorithms.cipher[0], "aes128-ctr");
+  assert.equal(algorithms.cipher.length, defaultAlgorithms.cipher.length);
+  assert.equal(algorithms.mac.at(-1), "hmac-sha2-256");
+  assert.deepEqual(algorithms.hostKey, ["ssh-ed25519", "rsa-sha2-512"]);
+  assert.ok(publicKeyAlgorithms!.every((name) => /^(ssh-ed25519|sk-)/.test(name)));
+});
+
+Deno.test("keys are renewed after so many bytes, and after a time where one is given", () => {
+  const rekey = (limit: string) => resolve(["--rekey-limit", limit]).ssh.rekey;
+  assert.deepEqual(rekey("1M"), { bytes: 1024 * 1024 });
+  assert.deepEqual(rekey("1.5G 30m"), { bytes: 1.5 * 1024 ** 3, ms: 1_800_000 });
+  assert.deepEqual(rekey("default 10m"), { ms: 600_000 });
+});
+
 const mistakes: [Parameters<typeof resolve>, RegExp][] = [
   [[["--listen", "nowhere"]], /^--listen: 'nowhere' is not HOST:PORT$/],
   [[["--login-grace", "999999999d"]], /^--login-grace: .*longer than 24 days/],
@@ -94,6 +120,13 @@ const mistakes: [Parameters<typeof resolve>, RegExp][] = [
   [[["extra"]], /too many arguments/],
   [[["--drain-grace", "soon"]], /^--drain-grace: 'soon' is not a duration/],
   [[["--max-clients", "0"]], /^--max-clients: /],
+  [[["--ciphers", "aes256-ctr,3des-cbc"]], /^--ciphers: '3des-cbc' is not supported$/],
+  [[["--kex-algorithms", "-*"]], /^--kex-algorithms: '-\*' leaves nothing$/],
+  [[["--macs", ""]], /^--macs: '' is not supported$/],
+  [[["--rekey-limit", "few"]], /^--rekey-limit: 'few' is not a size$/],
+  [[["--rekey-limit", "1"]], /^--rekey-limit: '1' is too small/],
+  [[["--rekey-limit", "1M soon"]], /^--rekey-limit: 'soon' is not a duration/],
+  [[["--rekey-limit", "1M 1h x"]], /^--rekey-limit: '1M 1h x' is more than BYTES and TIME$/],
   [[[], { SSHM_LISTEN: "x" }], /^SSHM_LISTEN: 'x' is not HOST:PORT$/],
   [[[], {}, "domian: a"], /^gateway\.yaml: 'domian' is not a key/],
   [[[], {}, "domain: [a"], /^gateway\.yaml: /],

@@ -65,6 +65,12 @@ Deno.test("each mistake is one sentence and its exit code", async (t) => {
     [["--policy", policy], "files", /policy\.yaml:1:\d+: .*'fly' is not known/],
     [["--host-key", open], "files", /open-key has mode 0644/],
     [["--state", home.at("wide")], "state", /wide has mode 0755/],
+    [
+      ["--host-key-algorithms", "rsa-sha2-512"],
+      "usage",
+      /the host keys are of ssh-ed25519, which it leaves out/,
+    ],
+    [["--check", "--host-key-algorithms", "rsa-sha2-512"], "usage", /the host keys are of ssh-ed25519/],
     [["--check", "--policy", policy], "files", /'fly'/],
     [["--check", "--state", home.at("wide")], "state", /wide has mode 0755/],
   ];

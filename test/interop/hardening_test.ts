@@ -1,5 +1,6 @@
 /** What an attacker tries on the gateway's command, as far as it takes a whole process to see: SECURITY in one file. */
 import assert from "node:assert/strict";
+import { equal } from "../../src/bytes/bytes.ts";
 import { chooseCrypto } from "../../src/deno/crypto.ts";
 import { denoNet } from "../../src/deno/net.ts";
 import { connectSsh } from "../../src/ssh/client.ts";
@@ -88,8 +89,43 @@ peerTest("ssh-audit finds nothing at all where only post-quantum key exchange is
   const line = meshLine("agent", ["--sshd-config", config, "--log", "json"]);
   await using agent = new MeshCommand(start(line, { env: meshEnvironment(site.folder.path) }));
   await agent.event("ready");
-  for (const level of ["fail", "warn"] as const) assert.deepEqual(await findings(port, level), []);
+  await using scene = await makeScene(["--kex-algorithms", "-curve25519*"]);
+  for (const served of [port, scene.gateway.port]) {
+    for (const level of ["fail", "warn"] as const) assert.deepEqual(await findings(served, level), []);
+  }
 });
+
+peerTest("what the gateway is told to leave out is refused", [openssh], async () => {
+  await using scene = await makeScene([
+    ...["--ciphers", "aes256-gcm@openssh.com", "--pubkey-accepted-algorithms", "-ssh-ed25519*"],
+  ]);
+  const cipher = await run(sshLine(openssh, scene.owner, ["-c", "chacha20-poly1305@openssh.com"], "whoami"));
+  assert.equal(cipher.code, 255);
+  assert.match(cipher.stderr, /no matching cipher found\. Their offer: aes256-gcm@openssh\.com/);
+  const key = await run(sshLine(openssh, scene.owner, [], "whoami"));
+  assert.equal(key.code, 255);
+  assert.match(key.stderr, /Permission denied \(publickey\)/);
+});
+
+peerTest(
+  "the gateway renews keys as often as it is told, in both directions at once",
+  [openssh],
+  async () => {
+    await using scene = await makeScene(["--rekey-limit", "1M", "--allow-dial", "127.0.0.1:1-65535"]);
+    await using echo = echoServer();
+    const sent = crypto.getRandomValues(new Uint8Array(65536));
+    const stdin = new Uint8Array(20 * 1024 * 1024);
+    for (let at = 0; at < stdin.length; at += sent.length) stdin.set(sent, at);
+    const { stdout, stderr } = await succeed(
+      sshLine(openssh, scene.owner, ["-v", "-W", `127.0.0.1:${echo.port}`]),
+      { stdin },
+    );
+    assert.ok(equal(stdout, stdin));
+    // Whichever direction is ahead counts: each MB that goes up comes down as well.
+    const renewed = stderr.match(/SSH2_MSG_KEXINIT received/g)?.length ?? 0;
+    assert.ok(renewed > 15, `${renewed}`);
+  },
+);
 
 peerTest("the newest OpenSSH has nothing to say of the gateway, nor of the agent behind it", [
   openssh,

@@ -1,4 +1,5 @@
 /** Values as sshd_config writes them. Every parser throws `TypeError` with a sentence. */
+import { parseRekeyBytes } from "../../ssh/transport/rekey_limit.ts";
 import { checkAddressList } from "./patterns.ts";
 
 /** A directive's arguments. */
@@ -81,23 +82,13 @@ export interface RekeyLimit {
   readonly seconds: number;
 }
 
-/** Smaller limits than this are refused: there would be nothing but key exchange. */
-const SMALLEST_REKEY = 16;
-
 export const rekeyLimit: Parser<RekeyLimit> = ({ args: [size, time, excess] }) => {
   if (excess !== undefined) throw new TypeError(`RekeyLimit takes two arguments; '${excess}' is too much`);
-  const bytes = size.toLowerCase() === "default" ? 0 : parseSize(size);
-  if (size.toLowerCase() !== "default" && bytes < SMALLEST_REKEY) {
-    throw new TypeError("RekeyLimit is too small");
-  }
-  return { bytes, seconds: time === undefined || time.toLowerCase() === "none" ? 0 : parseSeconds(time) };
+  return {
+    bytes: parseRekeyBytes(size) ?? 0,
+    seconds: time === undefined || time.toLowerCase() === "none" ? 0 : parseSeconds(time),
+  };
 };
-
-function parseSize(text: string): number {
-  const match = /^(\d{1,15}(?:\.\d{1,6})?)([KMGT]?)$/i.exec(text);
-  if (!match) throw new TypeError(`'${text}' is not a size`);
-  return Math.floor(Number(match[1]) * 1024 ** " KMGT".indexOf(match[2].toUpperCase() || " "));
-}
 
 /** How many connections may be before their login: from `start` on, some are dropped, from `full` on all. */
 export interface MaxStartups {

@@ -77,6 +77,19 @@ export function preferHostKeys(
   };
 }
 
+/**
+ * A server's host key algorithms: `configured`, except that a server whose keys are all off by default offers them
+ * nevertheless, unless `configured` was chosen by somebody. Empty when no key can be used.
+ */
+export function usableHostKeys(
+  configured: readonly string[],
+  keys: readonly Pick<PublicKey, "type">[],
+): readonly string[] {
+  const usable = (name: string) => keys.some(({ type }) => type === hostKeyAlgorithms.get(name)?.keyType);
+  if (configured.some(usable)) return configured;
+  return configured === defaultAlgorithms.hostKey ? supportedAlgorithms.hostKey.filter(usable) : [];
+}
+
 function byDefault(names: readonly string[]): readonly string[] {
   return names.filter((name) => !offByDefault.has(name));
 }
