@@ -1,0 +1,120 @@
+/** What a name that an authority wrote may mean: DNS names, workloads of a trust domain, e-mail addresses. Pure. */
+import { type Identity, IdentityError, isUnderDomain } from "./principal.ts";
+
+/** Principals of a certificate that begin so name groups: no bearer may be called like one. */
+export const GROUP_PREFIX = "group:";
+
+/** What a name tells about its bearer. */
+export type Named = Pick<Identity, "name" | "email" | "fqdn" | "trustDomain">;
+
+/** Which names belong to whom. All normalised. */
+export interface TrustDomains {
+  /** The trust domain that belongs to the authority whose name is read. Nobody else's names may be under it. */
+  readonly trustDomain?: string;
+  /** Trust domains of everybody: e-mail addresses under any of them are refused. */
+  readonly trustDomains?: readonly string[];
+}
+
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const DNS_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
+
+/** Whether `text` is one label of a normalised DNS name. */
+export function isLabel(text: string): boolean {
+  return LABEL.test(text);
+}
+
+/** Whether `text` is a normalised DNS name, of one label or more. */
+export function isDnsName(text: string): boolean {
+  return DNS_NAME.test(text);
+}
+
+/**
+ * The one spelling of a domain: lower-case, IDNA in ASCII (UTS #46), no trailing dot. Undefined for what is no DNS name,
+ * numbers and IP addresses among them.
+ */
+export function normalizeDomain(text: string): string | undefined {
+  const name = toAscii(text.replace(/\.$/, ""))?.toLowerCase();
+  if (name === undefined || !DNS_NAME.test(name)) return undefined;
+  // What inet_aton reads as an address (127.1, 0x7f.1) ends in a number.
+  return /(^|\.)(\d+|0x[0-9a-f]*)$/.test(name) ? undefined : name;
+}
+
+/** IDNA by the platform's URL parser, which every web-standard runtime has. */
+function toAscii(text: string): string | undefined {
+  // deno-lint-ignore no-control-regex
+  if (/^[\x00-\x7f]*$/.test(text)) return text;
+  // The parser would take these for parts of a URL, decode them, or drop them silently.
+  // deno-lint-ignore no-control-regex
+  if (/[\x00-\x20\x7f/\\?#@:%[\]\p{Cf}\p{Zl}\p{Zp}]/u.test(text)) return undefined;
+  try {
+    return new URL(`http://${text}/`).hostname;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A workload's names, as Istio spells them: `KSA@NS.TD` and the FQDN `KSA.NS.svc.TD`.
+ * @param written the name as the credential has it, for the message
+ * @throws {IdentityError} `malformed-name` when account or namespace is no label
+ */
+export function workloadName(
+  account: string,
+  namespace: string,
+  trustDomain: string,
+  written: string,
+): Named {
+  if (!LABEL.test(account) || !LABEL.test(namespace)) {
+    throw new IdentityError(
+      "malformed-name",
+      `'${written}' lies under the trust domain ${trustDomain} and is not ACCOUNT@NAMESPACE.${trustDomain}`,
+    );
+  }
+  return {
+    name: `${account}@${namespace}.${trustDomain}`,
+    fqdn: `${account}.${namespace}.svc.${trustDomain}`,
+    trustDomain,
+  };
+}
+
+/**
+ * What `written` means, coming from the authority that `domains.trustDomain` belongs to.
+ *
+ * | written | becomes |
+ * |---|---|
+ * | `KSA@NS.TD`, TD the authority's trust domain | workload: FQDN `KSA.NS.svc.TD`, trust domain TD |
+ * | `host.TD`, the same | FQDN `host.TD`, trust domain TD |
+ * | `ann@mycorp.com` | e-mail address, refused when it lies under anybody's trust domain |
+ * | anything else | a name without meaning |
+ *
+ * @throws {IdentityError} when it names what this authority may not
+ */
+export function meaningOf(written: string, { trustDomain, trustDomains = [] }: TrustDomains): Named {
+  const name = written.toLowerCase();
+  const at = name.lastIndexOf("@");
+  if (at < 0) {
+    const isHost = trustDomain !== undefined && name !== trustDomain && isUnderDomain(name, trustDomain);
+    return isHost && DNS_NAME.test(name) ? { name, fqdn: name, trustDomain } : { name: written };
+  }
+  const local = name.slice(0, at);
+  const domain = name.slice(at + 1);
+  if (trustDomain !== undefined && isUnderDomain(domain, trustDomain)) {
+    return workloadName(local, domain.slice(0, -trustDomain.length - 1), trustDomain, written);
+  }
+  refuseEmailUnder(domain, written, trustDomains);
+  const isEmail = /^[^@\s,]+$/.test(local) && DNS_NAME.test(domain);
+  return isEmail ? { name, email: name } : { name: written };
+}
+
+/**
+ * Refuses an e-mail address whose domain is a trust domain or below one: it would read as a workload's name.
+ * @throws {IdentityError} `email-under-trust-domain`
+ */
+export function refuseEmailUnder(domain: string, email: string, trustDomains: readonly string[]): void {
+  const holder = trustDomains.find((trustDomain) => isUnderDomain(domain, trustDomain));
+  if (holder === undefined) return;
+  throw new IdentityError(
+    "email-under-trust-domain",
+    `the e-mail address '${email}' lies under the trust domain ${holder}`,
+  );
+}
