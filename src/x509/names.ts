@@ -1,0 +1,62 @@
+/** DNS names, e-mail addresses and URIs as subject alternative names (RFC 5280 §4.2.1.6). */
+import { X509Error } from "./error.ts";
+import { EXTENSION, type Extension, SubjectAlternativeNameExtension } from "./library.ts";
+import { isDnsName } from "./dns_name.ts";
+
+/** Names of one certificate or request: more than this no gateway has leases for. */
+const MAX_NAMES = 256;
+
+/** Subject alternative names of the kinds that mean something here. */
+export interface SubjectNames {
+  readonly uris: readonly string[];
+  /** Lower-case. May begin with `*.` */
+  readonly dns: readonly string[];
+  /** The domain in lower case. */
+  readonly emails: readonly string[];
+  readonly ips: readonly string[];
+  /** Kinds of the other names: `dn`, `upn`, … */
+  readonly others: readonly string[];
+}
+
+const UNDERSTOOD = ["url", "dns", "email", "ip"];
+const NONE: SubjectNames = { uris: [], dns: [], emails: [], ips: [], others: [] };
+
+/**
+ * The subject alternative names among `extensions`.
+ * @throws {X509Error} `malformed`, or `name` for a DNS name or e-mail address that cannot be one
+ */
+export function subjectNames(extensions: readonly Extension[]): SubjectNames {
+  const found = extensions.filter(({ type }) => type === EXTENSION.subjectAltName);
+  if (found.length === 0) return NONE;
+  const [extension, second] = found;
+  if (second || !(extension instanceof SubjectAlternativeNameExtension)) {
+    throw new X509Error("malformed", "the subject alternative names are malformed");
+  }
+  const { items } = extension.names;
+  if (items.length > MAX_NAMES) throw new X509Error("name", `there are more than ${MAX_NAMES} names`);
+  const of = (type: string) => items.filter((item) => item.type === type).map(({ value }) => value);
+  return {
+    uris: of("url"),
+    dns: of("dns").map(readDnsName),
+    emails: of("email").map(readEmail),
+    ips: of("ip"),
+    others: items.map(({ type }) => type).filter((type) => !UNDERSTOOD.includes(type)),
+  };
+}
+
+function readDnsName(text: string): string {
+  const name = text.toLowerCase();
+  if (!isDnsName(name.replace(/^\*\./, ""))) throw new X509Error("name", "a DNS name is malformed");
+  return name;
+}
+
+function readEmail(text: string): string {
+  const at = text.lastIndexOf("@");
+  const local = text.slice(0, at);
+  const domain = text.slice(at + 1).toLowerCase();
+  // RFC 5280 §4.2.1.6: a Mailbox without comments; quoted local parts are nobody's.
+  if (at < 1 || !/^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}$/.test(local) || !isDnsName(domain)) {
+    throw new X509Error("name", "an e-mail address is malformed");
+  }
+  return `${local}@${domain}`;
+}
