@@ -3,7 +3,7 @@
  * in the state folder, memory, later a cluster's.
  *
  * A document is a JSON value with a version that changes with each write. Whoever replaces or removes one names the
- * version that it has read, so of two writers one is told that it came too late. Keys are ordered by their code units.
+ * version that it has read, so of two writers one is told that it came too late. Keys are ordered by their code points.
  */
 
 /** What can be stored. */
