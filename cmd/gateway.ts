@@ -135,7 +135,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     net: denoNet,
     ownAddresses,
     hostKeys,
-    keyring: loaded.keyring,
+    trust: { keyring: loaded.keyring },
     policy,
     metrics,
     writeFlow: (line) => flows.append(line),

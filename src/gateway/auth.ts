@@ -1,17 +1,20 @@
-/** Answers authentication for one connection, from the keyring. */
+/** Answers authentication for one connection: keys, certificates, tokens. */
 import type { Clock } from "../platform/clock.ts";
 import { formatAddress, type TcpAddress } from "../platform/net.ts";
+import { printable } from "../bytes/printable.ts";
 import type { Attempt, PublicKeyRequest, ServerAuth, Verdict } from "../ssh/auth/server/types.ts";
+import { Method } from "../ssh/auth/types.ts";
 import type { Audit } from "../telemetry/audit.ts";
 import type { MeshMetrics } from "../telemetry/metrics.ts";
-import type { Keyring } from "./keyring.ts";
 import { judgeLogin, type Login } from "./login.ts";
+import { askForToken, judgeToken, takesTokens, type TokenRefusal } from "./token_login.ts";
+import type { Trust } from "./trust.ts";
 
 export interface AuthContext {
-  /** Of public keys; undefined: all. */
-  readonly algorithms: readonly string[] | undefined;
-  /** The keyring as it is now. */
-  readonly keyring: () => Keyring;
+  /** Of clients' keys; undefined: all. */
+  readonly algorithms?: readonly string[];
+  /** As it is now. */
+  readonly trust: () => Trust;
   readonly clock: Clock;
   readonly remote: TcpAddress;
   readonly audit: Audit;
@@ -20,23 +23,34 @@ export interface AuthContext {
   readonly onRefused: () => void;
 }
 
-/** Public keys alone, plain or certified. The user name means nothing here: who somebody is, the credential says. */
+/**
+ * Keys, plain or certified, and, where there is anybody whose tokens count, tokens. The user name means nothing here: who
+ * somebody is, the credential says.
+ */
 export function serverAuth(context: AuthContext): ServerAuth<Login> {
+  const { algorithms, trust } = context;
   return {
-    algorithms: context.algorithms,
-    publicKey: (request) => judge(request, context),
+    algorithms,
+    // Clients without a key must not be asked for a password that nobody can have.
+    methods: async () =>
+      await takesTokens(trust())
+        ? [Method.publicKey, Method.keyboardInteractive, Method.password]
+        : [Method.publicKey],
+    publicKey: (request) => judgeKey(request, context),
+    password: ({ password }) => judgeAnswer(password, context),
+    keyboardInteractive: async ({ prompt }) => judgeAnswer(await askForToken(prompt), context),
     onAttempt: (attempt) => void note(attempt, context),
   };
 }
 
-async function judge(
+async function judgeKey(
   { key, certificate }: PublicKeyRequest,
-  { keyring, clock, remote }: AuthContext,
+  { trust, clock, remote }: AuthContext,
 ): Promise<Verdict<Login>> {
-  const login = await judgeLogin(keyring(), { key, certificate }, {
-    now: clock.now(),
-    address: remote.hostname,
-  });
+  const proof = certificate
+    ? { kind: "certificate", key, certificate } as const
+    : { kind: "key", key } as const;
+  const login = await judgeLogin(trust(), proof, { now: clock.now(), address: remote.hostname });
   if ("refused" in login) return { result: "refused", reason: login.refused };
   const { noTouchRequired, verifyRequired } = login.restrictions;
   return {
@@ -46,15 +60,35 @@ async function judge(
   };
 }
 
+async function judgeAnswer(
+  token: string | TokenRefusal,
+  { trust, clock, remote }: AuthContext,
+): Promise<Verdict<Login>> {
+  const context = { now: clock.now(), address: remote.hostname };
+  const login = typeof token === "string" ? await judgeToken(trust(), token, context) : token;
+  if (!("refused" in login)) return { result: "accepted", identity: login };
+  const { refused, sentence, claimed } = login;
+  return { result: "refused", reason: refused, message: `${sentence}\n`, cause: new Claim(claimed) };
+}
+
+/** Whose a refused token claims to be: from the judgement to the record. */
+class Claim {
+  constructor(readonly claimed: string | undefined) {}
+}
+
 async function note(attempt: Attempt, { audit, metrics, remote, onRefused }: AuthContext): Promise<void> {
-  const { result, method, reason, key, user } = attempt;
+  const { result, method, reason, key, user, cause } = attempt;
   // Everybody begins with `none`, to learn the methods; questions about keys decide nothing.
-  if (method === "none" || result === "known" || result === "abandoned") return;
+  if (method === Method.none || result === "known" || result === "abandoned") return;
   if (result === "refused") onRefused();
   metrics.authentications.add(1, { method, outcome: result });
   // Who came in is recorded with the connection, once there is one.
   if (result === "accepted") return;
-  const claimed = key ? await key.fingerprint() : user;
+  const claimed = key
+    ? await key.fingerprint()
+    : cause instanceof Claim && cause.claimed !== undefined
+    ? printable(cause.claimed)
+    : user;
   audit.record("auth.refused", { method, reason: reason ?? result, claimed }, {
     remote: formatAddress(remote),
   });

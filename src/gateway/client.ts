@@ -51,6 +51,11 @@ export class Client implements Requester {
     this.#login = login;
   }
 
+  /** By which it was let in, as records call it: `publickey`, `password`. */
+  get method(): string {
+    return this.connection.authenticated.methods.at(-1)!.method;
+  }
+
   get identity(): Identity {
     return this.#login.identity;
   }

@@ -28,12 +28,12 @@ import type { GatewayConfig } from "./config.ts";
 import type { GatewayView } from "./commands/command.ts";
 import { Dialers } from "./dialers.ts";
 import { JudgedFlows } from "./flows.ts";
-import type { Keyring } from "./keyring.ts";
 import { judgeLogin, type Login } from "./login.ts";
 import { MeshSelf } from "./mesh/self.ts";
 import type { GatewayParts } from "./parts.ts";
 import { PolicyInForce } from "./policy_file.ts";
 import { ServedClient } from "./served_client.ts";
+import type { Trust } from "./trust.ts";
 
 /** A lease lasts this long without a sign of life, in milliseconds: five keepalives. */
 const LEASE_LIFETIME = 60_000;
@@ -48,7 +48,7 @@ export interface GatewayOptions {
   /** Addresses of this machine beside loopback: none but owners dial there. Default none. */
   readonly ownAddresses?: () => readonly string[];
   readonly hostKeys: readonly PrivateKey[];
-  readonly keyring: Keyring;
+  readonly trust: Trust;
   readonly policy: Policy;
   readonly metrics: Metrics;
   /** Take one JSON line each, of a flow's and of an audit record. Must not throw. */
@@ -68,7 +68,7 @@ export class Gateway {
   readonly #startedAt: number;
   readonly #closing = new AbortController();
   readonly #log = logger("gateway");
-  #keyring: Keyring;
+  #trust: Trust;
   #draining = false;
   #lastClient = 0;
 
@@ -88,7 +88,7 @@ export class Gateway {
   private constructor(options: GatewayOptions, mesh: MeshSelf) {
     const { clock, net, config, writeFlow, writeAudit } = options;
     this.#options = options;
-    this.#keyring = options.keyring;
+    this.#trust = options.trust;
     this.#metrics = meshMetrics(options.metrics);
     this.#policy = new PolicyInForce(options.policy, this.#metrics);
     this.#admission = new Admission(config.limits, clock);
@@ -158,13 +158,22 @@ export class Gateway {
     return listener.address as TcpAddress;
   }
 
-  /** Takes over another keyring or policy: what they no longer permit ends now. */
-  async apply(change: { readonly keyring?: Keyring; readonly policy?: Policy }): Promise<void> {
-    if (change.keyring) this.#keyring = change.keyring;
-    if (change.policy) this.#policy.replace(change.policy);
-    if (change.keyring) await Promise.all([...this.#clients].map((served) => this.#judgeLoginAgain(served)));
+  /** What logins are judged by now. */
+  get trust(): Trust {
+    return this.#trust;
+  }
+
+  /**
+   * Takes over another policy, or parts of what logins are judged by: what they no longer permit ends now.
+   * @param change.trust what stays out of it stays as it is
+   */
+  async apply(change: { readonly trust?: Partial<Trust>; readonly policy?: Policy }): Promise<void> {
+    const { trust, policy } = change;
+    if (trust) this.#trust = { ...this.#trust, ...trust };
+    if (policy) this.#policy.replace(policy);
+    if (trust) await Promise.all([...this.#clients].map((served) => this.#judgeLoginAgain(served)));
     const count = this.#parts.flows.judgeAgain(this.#policy);
-    if (count > 0) this.audit.record("flows.revoked", { count, reason: "keys or rules have changed" });
+    if (count > 0) this.audit.record("flows.revoked", { count, reason: "credentials or rules have changed" });
     await Promise.all([...this.#clients].map((served) => served.registrations.judgeAgain()));
   }
 
@@ -247,6 +256,7 @@ export class Gateway {
     onRefused: () => void,
   ): Promise<ServerConnection<Login>> {
     const { crypto, clock, hostKeys, config } = this.#options;
+    let judgedBy = this.#trust;
     return acceptSsh<Login>(connection, {
       crypto,
       clock,
@@ -257,29 +267,33 @@ export class Gateway {
       signal: this.#closing.signal,
       auth: serverAuth({
         algorithms: config.ssh?.publicKeyAlgorithms,
-        keyring: () => this.#keyring,
+        trust: () => judgedBy = this.#trust,
         clock,
         remote,
         audit: this.audit,
         metrics: this.#metrics,
         onRefused,
       }),
-      prepare: (connection) => this.#welcome(connection, remote),
+      prepare: (connection) => {
+        const served = this.#welcome(connection, remote);
+        // What was withdrawn meanwhile was not told of this connection.
+        if (served && judgedBy !== this.#trust) void this.#judgeLoginAgain(served);
+      },
     });
   }
 
-  #welcome(connection: ServerConnection<Login>, remote: TcpAddress): void {
+  /** Undefined when there is no place for it. */
+  #welcome(connection: ServerConnection<Login>, remote: TcpAddress): ServedClient | undefined {
     const client = new Client(++this.#lastClient, connection, remote, this.#options.clock);
     if (this.#clientsOf(client.identity) >= this.#options.config.limits.maxClientsPerIdentity) {
       const reason = "too many connections of this identity";
-      this.audit.record("auth.refused", { method: "publickey", reason }, client.auditContext);
-      return client.close("you have too many connections open here");
+      this.audit.record("auth.refused", { method: client.method, reason }, client.auditContext);
+      return void client.close("you have too many connections open here");
     }
     const served = new ServedClient(client, this.#parts, this.#options.hostKeys, () => this.#view());
     this.#clients.add(served);
     this.#metrics.connections.add(1);
-    const method = connection.authenticated.methods.at(-1)?.method ?? "publickey";
-    this.audit.record("auth.accepted", { method }, client.auditContext);
+    this.audit.record("auth.accepted", { method: client.method }, client.auditContext);
     this.#log.info("{client} {who} from {remote} is connected", {
       client: client.name,
       who: client.identity.name,
@@ -295,6 +309,7 @@ export class Gateway {
         ...(error && { why: error.message }),
       });
     });
+    return served;
   }
 
   #clientsOf(identity: Identity): number {
@@ -306,9 +321,9 @@ export class Gateway {
   async #judgeLoginAgain({ client }: ServedClient): Promise<void> {
     // As of its login: expiry ends only what is new.
     const context = { now: client.since, address: client.remote.hostname };
-    const login = await judgeLogin(this.#keyring, client.login.proof, context);
+    const login = await judgeLogin(this.#trust, client.login.proof, context);
     if (!("refused" in login)) return void (client.login = login);
-    const details = { method: "publickey", reason: `withdrawn: ${login.refused}` };
+    const details = { method: client.method, reason: `withdrawn: ${login.refused}` };
     this.audit.record("auth.refused", details, client.auditContext);
     client.close("your credential is no longer accepted");
   }

@@ -35,7 +35,7 @@ export function followFiles(options: ReloadOptions): { stop(): void } {
       loaded = await loadKeyring(keys, loaded);
       for (const warning of loaded.warnings) log.warn("{warning}", { warning });
       keyring.replace(loaded.seen);
-      await gateway.apply({ keyring: loaded.keyring });
+      await gateway.apply({ trust: { keyring: loaded.keyring } });
       keyringTrouble.over();
       log.info("keys were read anew: {count} are known", { count: loaded.keyring.known.length });
       return "settled";

@@ -269,7 +269,7 @@ Deno.test("a key that is removed ends its connection, flows and leases", async (
   await node.serve("web", 22, "hi");
   const user = await site.connect(bob.key);
   const channel = await user.open("web", 22);
-  await site.gateway.apply({ keyring: keyringOf([ann.line]) });
+  await site.gateway.apply({ trust: { keyring: keyringOf([ann.line]) } });
   await user.connection.closed;
   await waitUntil("the flow's record", () => site.flows.length === 1);
   assert.equal(await node.ask("web", 22), "hi", "others go on");
@@ -304,7 +304,7 @@ Deno.test("what a key's line permits no more ends: its flows and its forwards", 
   const channel = await user.open("web", 22);
   assert.equal(await readSome(channel), "hi");
   const narrower = `permitopen="db:22",permitlisten="bob:22" ${bob.line}`;
-  await site.gateway.apply({ keyring: keyringOf([ann.line, narrower]) });
+  await site.gateway.apply({ trust: { keyring: keyringOf([ann.line, narrower]) } });
   await waitUntil("the flow's record", () => site.flows.length === 1);
   assert.equal(site.flows[0].end, "revoked");
   const [lease] = await site.gateway.parts.registry.list("bob.localhost");
@@ -316,7 +316,7 @@ Deno.test("a key that is still there after a change keeps what it has", async ()
   const client = await site.connect(ann.key);
   await client.serve("web", 22, "hi");
   const channel = await client.open("web", 22);
-  await site.gateway.apply({ keyring: keyringOf([ann.line, bob.line]), policy: policyOf("") });
+  await site.gateway.apply({ trust: { keyring: keyringOf([ann.line, bob.line]) }, policy: policyOf("") });
   await settle();
   assert.equal(await readSome(channel), "hi");
   channel.close();

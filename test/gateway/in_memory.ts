@@ -5,6 +5,7 @@ import { nodeCrypto } from "../../src/deno/crypto_node.ts";
 import { Gateway } from "../../src/gateway/gateway.ts";
 import type { Keyring } from "../../src/gateway/keyring.ts";
 import { makeKeyring } from "../../src/gateway/keyring_files.ts";
+import type { Trust } from "../../src/gateway/trust.ts";
 import { type OwnerLimits, parsePolicy, type Policy } from "../../src/identity/policy/mod.ts";
 import { parseAuthorizedKeys } from "../../src/keys/authorized_keys.ts";
 import { generatePrivateKey, type PrivateKey } from "../../src/keys/private_key.ts";
@@ -140,6 +141,8 @@ export interface TestGatewayOptions {
   readonly maxStartups?: number;
   readonly maxClientsPerIdentity?: number;
   readonly ownAddresses?: readonly string[];
+  /** Beside the keys. */
+  readonly trust?: Partial<Trust>;
 }
 
 export function policyOf(text: string, owners?: OwnerLimits): Policy {
@@ -169,7 +172,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     net,
     ownAddresses: () => options.ownAddresses ?? [],
     hostKeys: [hostKey],
-    keyring: keyringOf(keys),
+    trust: { keyring: keyringOf(keys), ...options.trust },
     policy: policyOf(policy, owners),
     metrics: noMetrics,
     writeFlow: (line) => flows.push(JSON.parse(line)),

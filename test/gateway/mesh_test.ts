@@ -349,7 +349,7 @@ Deno.test("in a ring of three a name stands once everywhere, and goes with its n
   );
   const [a, b, c] = sites;
   const lines = sites.map(gatewayLine);
-  for (const site of sites) await site.gateway.apply({ keyring: keyringOf([bob.line, ...lines]) });
+  for (const site of sites) await site.gateway.apply({ trust: { keyring: keyringOf([bob.line, ...lines]) } });
   const node = await a.connect(bob.key);
   await node.serve("web", 22, "web: ");
   const joins = [await join(a, b, ["web.a.example"]), await join(b, c, ["web.a.example"]), await join(c, a)];
