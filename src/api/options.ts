@@ -1,0 +1,122 @@
+/** What the API is joined to: gateway and CA bring these, the API decides nothing by itself. */
+import type { Bytes } from "../bytes/bytes.ts";
+import type { CertificateAuthority, IssuedX509Certificate, RevocationRecord } from "../ca/types.ts";
+import type { Action, Decision, DecisionContext, Resource } from "../identity/policy/mod.ts";
+import type { Identity } from "../identity/principal.ts";
+import type { TokenVerifier } from "../identity/token/types.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Audit } from "../telemetry/audit.ts";
+
+export interface ApiOptions {
+  readonly clock: Pick<Clock, "now">;
+  /** Names by which requests may call this server. @param name as in a URL: lower-case, without port and trailing dot */
+  readonly isOwnHost: (name: string) => boolean;
+  /** Normalised: nodes are `*.domain`. */
+  readonly domain: string;
+
+  readonly authority: CertificateAuthority;
+  /**
+   * The authority is another machine's: nobody is vouched for through this one, or two that are set up to ask each other
+   * would never end.
+   */
+  readonly passesOn: boolean;
+  /** What is revoked, as it was asked. */
+  readonly revocations: () => Promise<readonly RevocationRecord[]>;
+  /** Lines for a known_hosts file: the authorities of hosts, with the names that they vouch for. */
+  readonly knownHosts: () => Promise<readonly string[]>;
+
+  /** Whose a bearer token is. Absent: no issuer is trusted. */
+  readonly tokens?: TokenVerifier;
+  /**
+   * Whose a client certificate is, DER, the leaf first; the chain has been verified.
+   * @throws {IdentityError} when it names nobody we can accept
+   */
+  readonly clientIdentity: (certificates: readonly Bytes[]) => Identity | Promise<Identity>;
+  readonly judge: (
+    identity: Identity,
+    action: Action,
+    resource: Resource,
+    context: DecisionContext,
+  ) => Decision;
+  /** Groups of the policy that an identity is in: they become principals of its certificates. */
+  readonly groupsOf: (identity: Identity) => readonly string[];
+  /** Full names under the leases of an identity. */
+  readonly namesOf: (identity: Identity) => Promise<readonly string[]>;
+
+  /** Absent: there are no such tokens, and no such resources. */
+  readonly joinTokens?: JoinTokens;
+  /** Absent: nobody joins over HTTP. */
+  readonly joining?: Joining;
+
+  /** One record for each credential that is accepted or refused, and each refusal. */
+  readonly audit: Pick<Audit, "record">;
+  /** A mistake of ours, for the log. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** One-time tokens for machines that have no identity at all. */
+export interface JoinTokens {
+  /**
+   * @param request.name of one label, or a full name; what it will be called
+   * @param request.lifetime milliseconds; default an hour
+   * @throws {JoinError}
+   */
+  create(
+    request: { readonly name: string; readonly lifetime?: number },
+    by: JoinActor,
+  ): Promise<JoinToken & { readonly token: string }>;
+  list(): Promise<readonly JoinToken[]>;
+  /** Takes back a token and whatever was enrolled with it. False when there is no such. */
+  remove(id: string, by: JoinActor): Promise<boolean>;
+}
+
+/** Who asked, for the record. */
+export interface JoinActor {
+  readonly identity: Identity;
+  readonly remote: string;
+}
+
+export interface JoinToken {
+  readonly id: string;
+  /** The full name that it gives. */
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number;
+  /** Milliseconds since 1970: when it was used. */
+  readonly usedAt?: number;
+}
+
+/** Takes join tokens for certificates. */
+export interface Joining {
+  /** Whether a bearer token is one of these, and not a JWT. */
+  isJoinToken(token: string): boolean;
+  /**
+   * Uses up the token, enrols the key of the certificate request and certifies it.
+   * @param csr PKCS #10 in DER
+   * @returns whom it enrolled @throws {JoinError | CaError}
+   */
+  join(
+    token: string,
+    csr: Bytes,
+    remote: string,
+  ): Promise<{ readonly identity: Identity; readonly issued: IssuedX509Certificate }>;
+  /**
+   * Whether a client certificate may be renewed by itself: its key is enrolled, and the request has the same key.
+   * Certificates get no certificates of their kind otherwise.
+   */
+  mayRenew(identity: Identity, csr: Bytes): Promise<boolean>;
+}
+
+export type JoinErrorCode =
+  /** The token is unknown, used, or over. */
+  | "token"
+  /** The name is taken, or nobody may have it. */
+  | "name";
+
+/** Nobody is enrolled, with a sentence for the asker. */
+export class JoinError extends Error {
+  override readonly name = "JoinError";
+  constructor(readonly code: JoinErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,184 @@
+/** `GET /api/v1/ca`, `…/krl` and `/api/v1/revocations`: whom to trust, and what counts no more. */
+import type { z } from "zod";
+import { type Bytes, concat, encodeText } from "../bytes/bytes.ts";
+import { encodeHex } from "../bytes/encoding.ts";
+import {
+  type AuthoritiesAnswer,
+  authoritiesAnswer,
+  decodeRevocation,
+  encodeRecord,
+  revocationRequest,
+  revocationsAnswer,
+} from "../ca/messages.ts";
+import type { Revoked } from "../ca/types.ts";
+import { writeKrl } from "../cert/krl.ts";
+import { formatPublicKey } from "../keys/public_key.ts";
+import type { ApiOptions } from "./options.ts";
+import { requireRight } from "./permission.ts";
+import { cached, type Call, json, type Route, route } from "./route.ts";
+
+export function trustRoutes(options: ApiOptions): Route[] {
+  const editions = new Editions(options);
+  const text = (
+    path: string,
+    operation: string,
+    summary: string,
+    of: (answer: AuthoritiesAnswer) => string[],
+  ) =>
+    route({
+      method: "GET",
+      path: `/api/v1/ca/${path}`,
+      operation,
+      summary,
+      access: "anyone",
+      answers: {
+        200: { description: "Lines of text", mediaType: "text/plain" },
+        304: { description: "As it was" },
+      },
+      async handle({ request }) {
+        const body = of(await describeAuthorities(options, editions)).map((line) => `${line.trimEnd()}\n`)
+          .join("");
+        return cached(request, await tagOf(encodeText(body)), () =>
+          new Response(body, { headers: { "content-type": "text/plain; charset=utf-8" } }));
+      },
+    });
+  return [
+    route({
+      method: "GET",
+      path: "/api/v1/ca",
+      operation: "getAuthorities",
+      summary: "The keys and certificates that certificates are checked against",
+      access: "anyone",
+      answers: {
+        200: { description: "All of them", schema: authoritiesAnswer },
+        304: { description: "As they were" },
+      },
+      async handle({ request }) {
+        const answer = await describeAuthorities(options, editions);
+        return cached(request, await tagOf(encodeText(JSON.stringify(answer))), () => json(answer));
+      },
+    }),
+    text(
+      "user.pub",
+      "getUserAuthorities",
+      "Keys that sign user certificates, for TrustedUserCAKeys",
+      ({ ssh }) => ssh.user,
+    ),
+    text("host.pub", "getHostAuthorities", "Keys that sign host certificates", ({ ssh }) => ssh.host),
+    text("x509.pem", "getRoots", "Root certificates, PEM", ({ x509 }) => x509),
+    text("known_hosts", "getKnownHosts", "Lines for a known_hosts file", ({ known_hosts }) => known_hosts),
+    route({
+      method: "GET",
+      path: "/api/v1/krl",
+      operation: "getKrl",
+      summary: "The key revocation list, for RevokedKeys of sshd",
+      access: "anyone",
+      answers: {
+        200: { description: "A list in OpenSSH's format", mediaType: "application/octet-stream" },
+        304: { description: "As it was" },
+      },
+      async handle({ request }) {
+        const { krl, tag } = await editions.now();
+        return cached(
+          request,
+          tag,
+          () => new Response(krl, { headers: { "content-type": "application/octet-stream" } }),
+        );
+      },
+    }),
+    route({
+      method: "GET",
+      path: "/api/v1/revocations",
+      operation: "listRevocations",
+      summary: "What is revoked, by whom and why (needs the right 'admin', 'audit' or 'assert')",
+      access: "identified",
+      answers: { 200: { description: "All of it", schema: revocationsAnswer } },
+      async handle(call) {
+        requireRight(options, call, ["admin", "audit", "assert"]);
+        const [revoked, records] = await Promise.all([options.authority.revoked(), options.revocations()]);
+        return json({
+          revocations: records.map(encodeRecord),
+          x509_serials: [...revoked.x509Serials].sort(),
+        });
+      },
+    }),
+    route<z.infer<typeof revocationRequest>>({
+      method: "POST",
+      path: "/api/v1/revocations",
+      operation: "revoke",
+      summary: "Let something count no more (needs the right 'admin', or 'assert')",
+      access: "identified",
+      body: revocationRequest,
+      answers: { 204: { description: "It counts no more" } },
+      handle: (call) => revoke(options, call),
+    }),
+  ];
+}
+
+async function revoke(options: ApiOptions, call: Call<z.infer<typeof revocationRequest>>): Promise<Response> {
+  const { identity, remote, body: { revocation, reason, by } } = call;
+  // Whoever speaks for another is a gateway that has asked its own policy.
+  const name = by === undefined ? identity.name : `${by} by ${identity.name}`;
+  requireRight(options, call, by === undefined ? ["admin", "assert"] : "assert");
+  await options.authority.revoke(decodeRevocation(revocation), { name, remote }, reason);
+  return new Response(null, { status: 204 });
+}
+
+async function describeAuthorities(options: ApiOptions, editions: Editions): Promise<AuthoritiesAnswer> {
+  const [{ user, host, x509 }, known_hosts, { revocations }] = await Promise.all([
+    options.authority.authorities(),
+    options.knownHosts(),
+    editions.now(),
+  ]);
+  const lines = (keys: typeof user) => keys.map((key) => formatPublicKey(key));
+  return {
+    ssh: { user: lines(user), host: lines(host) },
+    x509: [...x509],
+    known_hosts: [...known_hosts],
+    revocations,
+  };
+}
+
+/** What was revoked, as it is sent. */
+interface Edition {
+  readonly krl: Bytes;
+  /** Entity tag of the list. */
+  readonly tag: string;
+  /** Another text for each edition. */
+  readonly revocations: string;
+}
+
+/** Written once for each edition, however often it is asked for. */
+class Editions {
+  readonly #options: ApiOptions;
+  readonly #known = new WeakMap<Revoked, Promise<Edition>>();
+
+  constructor(options: ApiOptions) {
+    this.#options = options;
+  }
+
+  async now(): Promise<Edition> {
+    const revoked = await this.#options.authority.revoked();
+    let edition = this.#known.get(revoked);
+    if (!edition) {
+      edition = this.#make(revoked);
+      this.#known.set(revoked, edition);
+      edition.catch(() => this.#known.delete(revoked));
+    }
+    return await edition;
+  }
+
+  async #make(revoked: Revoked): Promise<Edition> {
+    const krl = writeKrl(revoked.krl);
+    const records = (await this.#options.revocations()).map(({ revocation }) => revocation);
+    const rest = encodeText(JSON.stringify([[...revoked.x509Serials].sort(), records]));
+    const [tag, revocations] = await Promise.all([tagOf(krl), tagOf(concat(krl, rest))]);
+    return { krl, tag, revocations: revocations.slice(1, -1) };
+  }
+}
+
+/** A strong entity tag. */
+async function tagOf(bytes: Bytes): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return `"${encodeHex(digest.subarray(0, 16))}"`;
+}
