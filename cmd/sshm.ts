@@ -1,6 +1,9 @@
 /** The user's command: parse, wire, run. */
 import { chooseCrypto } from "../src/deno/crypto.ts";
 import { denoNet } from "../src/deno/net.ts";
+import { ownFiles } from "../src/deno/own_files.ts";
+import { parentProcess } from "../src/deno/parent_process.ts";
+import { denoProcesses } from "../src/deno/process.ts";
 import { readableFiles } from "../src/deno/readable_files.ts";
 import { standardStreams } from "../src/deno/stdio.ts";
 import { onStopSignal } from "../src/deno/stop_signals.ts";
@@ -15,9 +18,13 @@ function systemHost(): SshmHost {
   return {
     net: denoNet,
     files: readableFiles,
+    ownFiles,
+    processes: denoProcesses,
     clock: systemClock,
     crypto: async () => (await chooseCrypto()).provider,
     environment: (name) => Deno.env.get(name),
+    variables: () => Deno.env.toObject(),
+    parent: parentProcess,
     user: Deno.env.get("USER") || Deno.env.get("LOGNAME") || "sshm",
     stdio: standardStreams(),
     interactive: Deno.stdin.isTerminal(),

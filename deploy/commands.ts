@@ -37,12 +37,13 @@ export const installedCommands: readonly InstalledCommand[] = [
   {
     name: "sshm",
     entry: "cmd/sshm.ts",
-    // It writes nothing; an SSH agent's socket counts as a file to write.
+    // It starts what --token-command says; an SSH agent's socket counts as a file to write.
     permissions: [
       "--no-prompt",
       "--allow-net",
       "--allow-read",
       "--allow-write",
+      "--allow-run",
       "--allow-env",
       "--allow-sys",
       libcrypto,

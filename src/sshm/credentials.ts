@@ -1,4 +1,4 @@
-/** The keys with which a person authenticates: those that were named, else those of the SSH agent and `~/.ssh`. */
+/** What a person authenticates with: a token, and keys: those that were named, else those of the SSH agent and `~/.ssh`. */
 import {
   expandHome,
   openness,
@@ -14,12 +14,15 @@ import { parsePrivateKey } from "../keys/private_key.ts";
 import { parsePublicKeyLine } from "../keys/public_key.ts";
 import { KeyError, type Signer } from "../keys/types.ts";
 import type { ReadableFiles } from "../platform/files.ts";
+import type { Credential } from "../ssh/auth/client/types.ts";
 import { SshmError } from "./exit_codes.ts";
+import type { GlobalFlags } from "./flags.ts";
 import type { SshmHost } from "./host.ts";
 import { note } from "./output.ts";
+import { findToken } from "./token.ts";
 
 /** Under `~/.ssh`, in the order in which they are tried. */
-const USUAL_NAMES = ["id_ed25519", "id_ecdsa", "id_rsa"];
+export const USUAL_NAMES = ["id_ed25519", "id_ecdsa", "id_rsa"];
 
 /** What stands beside a key `id_x`: `id_x-cert.pub` by ssh-keygen, `id_x_cert.pub` by upstream. */
 const CERTIFICATE_SUFFIXES = ["-cert.pub", "_cert.pub"];
@@ -28,41 +31,76 @@ const CERTIFICATE_SUFFIXES = ["-cert.pub", "_cert.pub"];
 const PASSPHRASE_TRIES = 3;
 
 export interface Credentials {
-  readonly signers: readonly Signer[];
+  /** In the order in which they are tried. */
+  readonly credentials: readonly Credential[];
   /** Lets go of the SSH agent. */
   close(): void;
 }
 
+/** How keys are used. */
+export interface KeyUse {
+  /** Without the certificates beside them: for what a certificate does not get, another certificate. */
+  readonly plainKeys?: boolean;
+}
+
 /**
- * Finds the keys.
- * @param named paths of private keys; none: the agent's keys first, then the usual ones
- * @throws {SshmError} `files` when there is none; {@link AgentError} `files` when a named one cannot be used
+ * Finds what there is. A token that was named goes first, and brings no keys along but those that were named too; a
+ * stored one is for a gateway that takes none of the keys.
+ * @throws {SshmError} `files` when there is nothing; {@link AgentError} `files` when what was named cannot be used
  */
-export async function loadCredentials(host: SshmHost, named: readonly string[]): Promise<Credentials> {
-  const { files } = host;
-  const home = host.environment("HOME") ?? "/";
-  if (named.length > 0) {
-    const signers: Signer[] = [];
-    for (const path of named) {
-      signers.push(await readKey(host, await requireText(files, expandHome(path, home), "the private key")));
-    }
-    return { signers, close: () => {} };
+export async function loadCredentials(
+  host: SshmHost,
+  flags: GlobalFlags,
+  use: KeyUse = {},
+): Promise<Credentials> {
+  const token = await findToken(host, flags);
+  const password = token && { method: "password", password: token.text } as const;
+  const publicKey = (signers: readonly Signer[]) => ({ method: "publickey", signers, ask: true }) as const;
+  const close = () => {};
+  if (flags.identity.length > 0) {
+    const named = publicKey(await namedKeys(host, flags.identity, use));
+    return { credentials: password ? token.named ? [password, named] : [named, password] : [named], close };
   }
+  if (password && token.named) return { credentials: [password], close };
+  const { signers, close: closeAgent } = await usualKeys(host, use);
+  const keys = signers.length > 0 ? [publicKey(signers)] : [];
+  if (keys.length > 0 || password) {
+    return { credentials: [...keys, ...(password ? [password] : [])], close: closeAgent };
+  }
+  closeAgent();
+  throw new SshmError(
+    "files",
+    `there is no key in an SSH agent or in ${
+      host.environment("HOME") ?? "/"
+    }/.ssh, and no token: name a key with ` +
+      "--identity or a token with --token-file, or make a key with ssh-keygen",
+  );
+}
+
+async function namedKeys(host: SshmHost, named: readonly string[], use: KeyUse): Promise<Signer[]> {
+  const home = host.environment("HOME") ?? "/";
+  const signers: Signer[] = [];
+  for (const path of named) {
+    const file = await requireText(host.files, expandHome(path, home), "the private key");
+    signers.push(await readKey(host, file, use));
+  }
+  return signers;
+}
+
+async function usualKeys(host: SshmHost, use: KeyUse): Promise<{ signers: Signer[]; close: () => void }> {
   const agent = await openAgent(host);
-  const signers: Signer[] = [...agent?.signers ?? []];
+  const signers = (agent?.signers ?? []).map((signer) => use.plainKeys ? withoutCertificate(signer) : signer);
   for (const name of USUAL_NAMES) {
-    const signer = await usualKey(host, `${home}/.ssh/${name}`);
+    const signer = await usualKey(host, `${host.environment("HOME") ?? "/"}/.ssh/${name}`, use);
     if (signer && !signers.some(({ publicKey }) => equal(publicKey.blob, signer.publicKey.blob))) {
       signers.push(signer);
     }
   }
-  const close = () => agent?.client.close();
-  if (signers.length > 0) return { signers, close };
-  close();
-  throw new SshmError(
-    "files",
-    `there is no key in an SSH agent or in ${home}/.ssh: name one with --identity, or make one with ssh-keygen`,
-  );
+  return { signers, close: () => agent?.client.close() };
+}
+
+function withoutCertificate(signer: Signer): Signer {
+  return { publicKey: signer.publicKey, sign: (algorithm, data) => signer.sign(algorithm, data) };
 }
 
 async function openAgent(host: SshmHost): Promise<{ client: AgentClient; signers: Signer[] } | undefined> {
@@ -79,17 +117,17 @@ async function openAgent(host: SshmHost): Promise<{ client: AgentClient; signers
 }
 
 /** A key that nobody named: one that cannot be used is told of and left out. */
-async function usualKey(host: SshmHost, path: string): Promise<Signer | undefined> {
+async function usualKey(host: SshmHost, path: string, use: KeyUse): Promise<Signer | undefined> {
   const file = await openTextIfThere(host.files, path).catch(() => undefined);
   if (!file) return undefined;
   try {
-    return await readKey(host, file);
+    return await readKey(host, file, use);
   } catch (error) {
     await note(host, `sshm: ${(error as Error).message}; it is not used`);
   }
 }
 
-async function readKey(host: SshmHost, file: TextFile): Promise<Signer> {
+async function readKey(host: SshmHost, file: TextFile, { plainKeys }: KeyUse): Promise<Signer> {
   const open = openness(file);
   if (open) throw new SshmError("files", open);
   const { path } = file;
@@ -101,7 +139,7 @@ async function readKey(host: SshmHost, file: TextFile): Promise<Signer> {
       return await lockedKey(host, file);
     }
   });
-  for (const suffix of CERTIFICATE_SUFFIXES) {
+  for (const suffix of plainKeys ? [] : CERTIFICATE_SUFFIXES) {
     const certificate = await openTextIfThere(host.files, path + suffix);
     if (certificate) return await readingFrom(certificate.path, () => certify(signer, certificate.text));
   }

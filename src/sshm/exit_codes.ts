@@ -7,7 +7,7 @@ export const exitCodes = {
   usage: { code: ExitCode.usage, meaning: "a command, an argument or an SSHM_ variable is wrong" },
   files: {
     code: ExitCode.files,
-    meaning: "a key, a policy or another file is missing, unreadable, wrong or open to others",
+    meaning: "a key, a token, a policy or another file is missing, unreadable, wrong or open to others",
   },
   address: {
     code: ExitCode.address,
@@ -21,7 +21,7 @@ export const exitCodes = {
     code: ExitCode.hostKey,
     meaning: "the gateway showed another host key than the one it is known by",
   },
-  credential: { code: ExitCode.credential, meaning: "the gateway did not accept any of the keys" },
+  credential: { code: ExitCode.credential, meaning: "the gateway accepted neither key nor token" },
   refused: {
     code: ExitCode.refused,
     meaning: "the gateway refused what was asked for; 'policy test': denied",

@@ -1,6 +1,7 @@
 /** Flags that every command understands, before or after its name, and the variables that stand for them. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type GatewayAddress, parseGatewayAddress } from "../agent/gateway_address.ts";
+import { parseDuration } from "../identity/ranges.ts";
 import { SshmError } from "./exit_codes.ts";
 
 /** Values of the global flags. */
@@ -12,6 +13,10 @@ export interface GlobalFlags {
   readonly gatewayKey: readonly string[];
   /** Paths; empty: the SSH agent and the user's usual ones. */
   readonly identity: readonly string[];
+  /** Path of a token. */
+  readonly tokenFile?: string;
+  /** What a shell runs to print a token. */
+  readonly tokenCommand?: string;
   readonly json: boolean;
 }
 
@@ -51,6 +56,16 @@ const FLAGS: readonly GlobalFlag[] = [
     variable: "SSHM_IDENTITY",
     list: true,
   },
+  {
+    flags: "--token-file <FILE>",
+    help: "a token to log in with; read anew for each connection",
+    variable: "SSHM_TOKEN_FILE",
+  },
+  {
+    flags: "--token-command <COMMAND>",
+    help: "what a shell runs to print such a token",
+    variable: "SSHM_TOKEN_COMMAND",
+  },
   { flags: "--json", help: "print JSON" },
 ];
 
@@ -75,8 +90,17 @@ export function addGlobalFlags(program: Command, environment: (name: string) => 
 
 /** @param values what commander has found */
 export function globalFlags(values: Partial<GlobalFlags>): GlobalFlags {
-  const { gateway, knownHosts = [], gatewayKey = [], identity = [], json = false } = values;
-  return { ...(gateway && { gateway }), knownHosts, gatewayKey, identity, json };
+  const { gateway, knownHosts = [], gatewayKey = [], identity = [], tokenFile, tokenCommand, json = false } =
+    values;
+  return {
+    ...(gateway && { gateway }),
+    knownHosts,
+    gatewayKey,
+    identity,
+    ...(tokenFile !== undefined && { tokenFile }),
+    ...(tokenCommand !== undefined && { tokenCommand }),
+    json,
+  };
 }
 
 /** For a repeatable flag: the first one on the line replaces what was there before. */
@@ -103,4 +127,13 @@ function parseFingerprint(text: string): string {
     throw new TypeError(`'${text}' is no fingerprint: write it as ssh-keygen -l prints it, SHA256:…`);
   }
   return bare;
+}
+
+/** Milliseconds of `15m`, for a flag. */
+export const readDuration = readingMistakes(parseDuration);
+
+/** A duration that the gateway will read: what it would not understand is told before a connection is made. */
+export function readTtl(text: string): string {
+  readDuration(text);
+  return text;
 }

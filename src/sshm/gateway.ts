@@ -11,7 +11,7 @@ import { defaultClientAlgorithms, preferHostKeys } from "../ssh/algorithms/lists
 import { type ClientConnection, connectSsh } from "../ssh/client.ts";
 import { keepAlive } from "../ssh/connection/keepalive.ts";
 import { SshError } from "../ssh/error.ts";
-import { loadCredentials } from "./credentials.ts";
+import { type KeyUse, loadCredentials } from "./credentials.ts";
 import { SshmError } from "./exit_codes.ts";
 import type { GlobalFlags } from "./flags.ts";
 import type { SshmHost } from "./host.ts";
@@ -30,11 +30,15 @@ export function requireGateway({ gateway }: GlobalFlags): GatewayAddress {
 }
 
 /**
- * Connects, believes the host key, authenticates. A key that is not known is refused: nothing is believed because it was
+ * Connects, believes the host key, authenticates. A host key that is not known is refused: nothing is believed because it was
  * the first.
  * @throws {SshmError}, {@link AgentError} with a sentence
  */
-export async function openGateway(host: SshmHost, flags: GlobalFlags): Promise<ClientConnection> {
+export async function openGateway(
+  host: SshmHost,
+  flags: GlobalFlags,
+  use: KeyUse = {},
+): Promise<ClientConnection> {
   const gateway = requireGateway(flags);
   const where = formatGateway(gateway);
   const knownHosts = await readKnownHosts(host, flags);
@@ -44,7 +48,7 @@ export async function openGateway(host: SshmHost, flags: GlobalFlags): Promise<C
     () => host.clock.now(),
     () => {},
   );
-  const credentials = await loadCredentials(host, flags.identity);
+  const credentials = await loadCredentials(host, flags, use);
   let disbelief: unknown;
   try {
     const duplex = await dialGateway(gateway, host.net, host.clock, host.ending);
@@ -64,7 +68,7 @@ export async function openGateway(host: SshmHost, flags: GlobalFlags): Promise<C
       },
       auth: {
         user: gateway.user ?? host.user,
-        credentials: [{ method: "publickey", signers: credentials.signers, ask: true }],
+        credentials: credentials.credentials,
         onBanner: (text) => void note(host, text.trimEnd()),
       },
     });
@@ -97,7 +101,7 @@ export function explained(error: unknown, where: string): unknown {
   }
   if (!(error instanceof SshError)) return error;
   if (error.code === "auth") {
-    return new SshmError("credential", `${where} accepts none of the keys: ${error.message}`, {
+    return new SshmError("credential", `${where} accepts none of the credentials: ${error.message}`, {
       cause: error,
     });
   }

@@ -4,6 +4,9 @@ import { AgentError, type ExitReason as AgentExitReason } from "../agent/exit_co
 import { loggableText } from "../telemetry/json_line.ts";
 import { formatEndings } from "../platform/exit_codes.ts";
 import type { Cli } from "./cli.ts";
+import { addAskpassCommand, isPrompt } from "./askpass_command.ts";
+import { addAuthorityCommands } from "./authority_commands.ts";
+import { addCertificateCommand } from "./certificate_command.ts";
 import { addCompletionCommand, answerCompletion, COMPLETE } from "./completion.ts";
 import { addConnectCommands } from "./connect.ts";
 import { exitCodes, type ExitReason, SshmError } from "./exit_codes.ts";
@@ -27,7 +30,7 @@ export async function runSshm(args: readonly string[], host: SshmHost, version: 
   try {
     const program = buildProgram(cli, said, version);
     if (args[0] === COMPLETE) await answerCompletion(cli, program, args.slice(1));
-    else await program.parseAsync(args, { from: "user" });
+    else await program.parseAsync(isPrompt(args) ? ["askpass", "--", ...args] : args, { from: "user" });
   } catch (error) {
     mistake = explain(error);
   }
@@ -58,6 +61,9 @@ export function buildProgram(cli: Cli, said: { out: string; err: string }, versi
   addRemoteCommands(program, cli);
   addConnectCommands(program, cli);
   addSshConfigCommand(program, cli);
+  addCertificateCommand(program, cli);
+  addAuthorityCommands(program, cli);
+  addAskpassCommand(program, cli);
   addPolicyCommands(program, cli);
   addCompletionCommand(program, cli);
   return program;

@@ -1,21 +1,23 @@
 /** `sshm whoami`, `known-hosts`, `node ls`, `status`: commands that the gateway itself runs (`ssh GATEWAY COMMAND`). */
 import type { Command } from "commander";
 import { formatGateway } from "../agent/gateway_address.ts";
-import { type Bytes, concat, decodeText } from "../bytes/bytes.ts";
+import { type Bytes, decodeText, encodeText } from "../bytes/bytes.ts";
 import { printable, printableLines } from "../bytes/printable.ts";
 import type { PipeReader } from "../platform/process.ts";
 import type { ClientConnection } from "../ssh/client.ts";
 import { openSession } from "../ssh/session/client.ts";
 import { addExamples, type Cli, run } from "./cli.ts";
+import type { KeyUse } from "./credentials.ts";
 import { SshmError } from "./exit_codes.ts";
 import type { GlobalFlags } from "./flags.ts";
 import { explained, openGateway, requireGateway } from "./gateway.ts";
 import { print, printJson } from "./output.ts";
+import { readAll } from "./read_all.ts";
 
 /** Largest answer of a gateway, in bytes: thousands of nodes. */
 const MAX_ANSWER = 16 * 1024 * 1024;
 
-/** One command of the gateway's. */
+/** One command of the gateway's, that takes no arguments. */
 interface RemoteCommand {
   /** Words of `sshm`. */
   readonly name: string;
@@ -37,9 +39,15 @@ const COMMANDS: readonly RemoteCommand[] = [
   {
     name: "known-hosts",
     remote: "known-hosts",
-    summary: "the gateway's host keys, as lines for known_hosts",
+    summary: "the gateway's host keys and host authorities, as lines for known_hosts",
     toJson: (lines) => ({ lines }),
     example: "sshm --gateway gw.mycorp.com:15022 known-hosts >> ~/.ssh/known_hosts",
+  },
+  {
+    name: "revoked",
+    remote: "revoked",
+    summary: "what counts no more: certificates, keys and identities",
+    example: "sshm --gateway gw.mycorp.com:15022 revoked --json",
   },
   {
     name: "status",
@@ -68,7 +76,7 @@ function addRemote(
 ): void {
   const command = run(cli, parent.command(name).description(summary), async (flags) => {
     const asksJson = flags.json && !toJson;
-    const text = await askGateway(cli, flags, asksJson ? `${remote} --json` : remote);
+    const text = decodeText(await askGateway(cli, flags, asksJson ? `${remote} --json` : remote));
     const lines = text === "" ? [] : text.replace(/\n$/, "").split("\n");
     if (!flags.json) return await print(cli.host, ...lines.map((line) => printableLines(line)));
     await printJson(cli.host, toJson ? toJson(lines) : readJson(text));
@@ -76,11 +84,19 @@ function addRemote(
   addExamples(command, [[example, summary]]);
 }
 
-/** Connects, runs one command there, and gives what it said. @throws {SshmError} `refused` with the gateway's own words */
-async function askGateway({ host }: Cli, flags: GlobalFlags, command: string): Promise<string> {
-  const connection = await openGateway(host, flags);
+/**
+ * Connects, runs one command there, and gives what it said.
+ * @throws {SshmError} `refused` with the gateway's own words
+ */
+export async function askGateway(
+  { host }: Cli,
+  flags: GlobalFlags,
+  command: string,
+  { stdin, ...use }: { readonly stdin?: string } & KeyUse = {},
+): Promise<Bytes> {
+  const connection = await openGateway(host, flags, use);
   try {
-    return await runRemote(connection, command);
+    return await runRemote(connection, command, stdin);
   } catch (error) {
     throw explained(error, formatGateway(requireGateway(flags)));
   } finally {
@@ -90,30 +106,22 @@ async function askGateway({ host }: Cli, flags: GlobalFlags, command: string): P
 }
 
 /** Runs a command of the gateway's over an open connection. @throws {SshmError} `refused` */
-export async function runRemote(connection: ClientConnection, command: string): Promise<string> {
+export async function runRemote(connection: ClientConnection, command: string, stdin = ""): Promise<Bytes> {
   const session = await openSession(connection);
   const program = await session.exec(command);
+  if (stdin) await program.stdin.write(encodeText(stdin));
   await program.stdin.close();
-  const [out, said] = await Promise.all([readText(program.stdout), readText(program.stderr)]);
+  const read = (reader: PipeReader) => readAll(reader, MAX_ANSWER, "the gateway's answer");
+  const [out, said] = await Promise.all([read(program.stdout), read(program.stderr)]);
   const status = await program.status;
   if ("code" in status && status.code === 0) return out;
   const how = "code" in status ? `exit ${status.code}` : `signal ${printable(status.signal)}`;
-  throw new SshmError("refused", `the gateway refused '${command}': ${printable(said.trim(), 2000) || how}`);
+  const why = printable(decodeText(said).trim(), 2000) || how;
+  throw new SshmError("refused", `the gateway refused '${printable(command)}': ${why}`);
 }
 
-async function readText(reader: PipeReader): Promise<string> {
-  const chunks: Bytes[] = [];
-  const buffer = new Uint8Array(32 * 1024);
-  let length = 0;
-  for (let count = await reader.read(buffer); count !== null; count = await reader.read(buffer)) {
-    length += count;
-    if (length > MAX_ANSWER) throw new SshmError("refused", "the gateway's answer does not end");
-    chunks.push(buffer.slice(0, count));
-  }
-  return decodeText(concat(...chunks));
-}
-
-function readJson(text: string): unknown {
+/** @throws {SshmError} `failed` */
+export function readJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {

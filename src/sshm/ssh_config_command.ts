@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { formatGateway } from "../agent/gateway_address.ts";
 import { expandHome } from "../agent/text_file.ts";
+import { decodeText } from "../bytes/bytes.ts";
 import { fullName, ipAddress, NameError, normalizeName } from "../routing/names.ts";
 import { addExamples, type Cli, run } from "./cli.ts";
 import { SshmError } from "./exit_codes.ts";
@@ -96,7 +97,7 @@ async function askForNodes(
   const connection = await openGateway(host, flags);
   let text: string;
   try {
-    text = await runRemote(connection, "ls --json");
+    text = decodeText(await runRemote(connection, "ls --json"));
   } catch (error) {
     throw explained(error, formatGateway(requireGateway(flags)));
   } finally {
