@@ -10,6 +10,7 @@ import { parseIp } from "../bytes/ip_address.ts";
 import type { Policy } from "../identity/policy/mod.ts";
 import { type Identity, sameIdentity } from "../identity/principal.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
+import { farewell } from "../streams/farewell.ts";
 import { duplexPair } from "../streams/pair.ts";
 import { Balancer } from "../routing/balance.ts";
 import { MemoryRegistry } from "../routing/memory.ts";
@@ -25,8 +26,10 @@ import { Admission, type Penalty } from "./admission.ts";
 import { serverAuth } from "./auth.ts";
 import { Client } from "./client.ts";
 import type { GatewayConfig } from "./config.ts";
+import type { CertificateAuthority, RevocationRecord } from "../ca/types.ts";
 import type { GatewayView } from "./commands/command.ts";
 import { Dialers } from "./dialers.ts";
+import type { Enrolment } from "./enrolment.ts";
 import { JudgedFlows } from "./flows.ts";
 import { judgeLogin, type Login } from "./login.ts";
 import { MeshSelf } from "./mesh/self.ts";
@@ -50,6 +53,11 @@ export interface GatewayOptions {
   readonly hostKeys: readonly PrivateKey[];
   readonly trust: Trust;
   readonly policy: Policy;
+  /** Its certificates let in, and it gives them to who may have them. */
+  readonly authority?: CertificateAuthority;
+  /** What was revoked, as it was asked. With `authority`. */
+  readonly revocations?: () => Promise<readonly RevocationRecord[]>;
+  readonly enrolment?: Enrolment;
   readonly metrics: Metrics;
   /** Take one JSON line each, of a flow's and of an audit record. Must not throw. */
   readonly writeFlow: (line: string) => void;
@@ -128,6 +136,9 @@ export class Gateway {
       audit,
       metrics,
       mesh,
+      authority: options.authority,
+      revocations: options.revocations,
+      enrolment: options.enrolment,
     };
   }
 
@@ -204,9 +215,10 @@ export class Gateway {
     this.#draining = true;
     for (const listener of this.#listeners.splice(0)) listener.close();
     this.flows.cutAll("drained", sentence);
-    for (const { client } of this.#clients) client.close(sentence);
+    const clients = [...this.#clients];
+    for (const { client } of clients) client.close(sentence);
     this.#closing.abort(new SshError("closed", sentence));
-    await Promise.all([...this.#clients].map(({ client }) => client.connection.closed));
+    await Promise.all(clients.map(({ client }) => client.connection.gone));
     await this.flows.drained();
     await this.#parts.registry.close();
   }
@@ -233,6 +245,7 @@ export class Gateway {
       });
       // As sshd says it: a line that is no identification (RFC 4253 §4.2) and that clients show.
       await connection.write(encodeText("Not allowed at this time\r\n")).catch(() => {});
+      await farewell(connection, this.#options.clock.after.bind(this.#options.clock));
       return connection.close();
     }
     let refused = false;

@@ -1,4 +1,5 @@
 /** What the parts of a gateway share. */
+import type { CertificateAuthority, RevocationRecord } from "../ca/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Net } from "../platform/net.ts";
 import type { Balancer } from "../routing/balance.ts";
@@ -7,6 +8,7 @@ import type { Registry } from "../routing/registry.ts";
 import type { Audit } from "../telemetry/audit.ts";
 import type { MeshMetrics } from "../telemetry/metrics.ts";
 import type { Dialers } from "./dialers.ts";
+import type { Enrolment } from "./enrolment.ts";
 import type { JudgedFlows } from "./flows.ts";
 import type { MeshSelf } from "./mesh/self.ts";
 import type { Judge } from "./policy_file.ts";
@@ -25,4 +27,10 @@ export interface GatewayParts {
   readonly audit: Audit;
   readonly metrics: MeshMetrics;
   readonly mesh: MeshSelf;
+  /** Undefined: this gateway gives no certificates. */
+  readonly authority?: CertificateAuthority;
+  /** What was revoked, as it was asked. With `authority`. */
+  readonly revocations?: () => Promise<readonly RevocationRecord[]>;
+  /** Undefined: it enrols nobody. */
+  readonly enrolment?: Enrolment;
 }

@@ -7,6 +7,7 @@ import {
   type OwnerLimits,
   parsePolicy,
   type Policy,
+  policyGroupsOf,
 } from "../identity/policy/mod.ts";
 import type { Action, DecisionContext, Resource } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
@@ -20,6 +21,8 @@ export interface Judge {
   decide(identity: Identity, action: Action, resource: Resource, context: DecisionContext): Decision;
   /** Whether `identity` might dial anything at all: names are looked up only then. */
   mightDial(identity: Identity, context: DecisionContext): boolean;
+  /** Groups of the policy that `identity` is in. */
+  groupsOf(identity: Identity): string[];
 }
 
 export class PolicyInForce implements Judge {
@@ -43,6 +46,10 @@ export class PolicyInForce implements Judge {
 
   mightDial(identity: Identity, context: DecisionContext): boolean {
     return mightDial(this.#policy, identity, context);
+  }
+
+  groupsOf(identity: Identity): string[] {
+    return policyGroupsOf(this.#policy, identity);
   }
 }
 

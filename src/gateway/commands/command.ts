@@ -1,8 +1,12 @@
 /** What `ssh GATEWAY COMMAND` can be. */
+import type { Bytes } from "../../bytes/bytes.ts";
+import type { CertificateAuthority } from "../../ca/types.ts";
+import type { Action, Decision, Resource } from "../../identity/policy/mod.ts";
 import type { PublicKey } from "../../keys/types.ts";
 import type { Lease } from "../../routing/registry.ts";
 import type { Flow } from "../../telemetry/flow.ts";
 import type { Client } from "../client.ts";
+import type { Enrolment } from "../enrolment.ts";
 import type { GatewayParts } from "../parts.ts";
 
 /** What commands may look at. */
@@ -12,7 +16,12 @@ export interface CommandContext {
   readonly served: readonly string[];
   readonly parts: GatewayParts;
   readonly gateway: GatewayView;
+  /** What the client sends, to its end. @throws {CommandError} when it is more than {@link MAX_INPUT} */
+  input(): Promise<Bytes>;
 }
+
+/** Bytes that a command reads: the longest public keys and certificates have some 4 KiB. */
+export const MAX_INPUT = 16 * 1024;
 
 /** The gateway, as commands see it. */
 export interface GatewayView {
@@ -32,6 +41,8 @@ export interface GatewayView {
 export interface Output {
   /** Lines without their ends. */
   readonly out?: readonly string[];
+  /** In place of lines: exactly these bytes. */
+  readonly bytes?: Bytes;
   readonly err?: readonly string[];
   /** Default 0. */
   readonly exit?: number;
@@ -43,12 +54,23 @@ export interface Command {
   /** With its arguments: `ls [--json]`. */
   readonly usage: string;
   readonly summary: string;
-  /** @param args words after the command */
+  /**
+   * @param args words after the command
+   * @throws {CommandError}
+   */
   run(context: CommandContext, args: readonly string[]): Output | Promise<Output>;
 }
 
-/** The command is not for this client, or was not understood. */
-export const EXIT = { refused: 77, usage: 64, unknown: 127 } as const;
+/** How commands end that did not do what was asked, as sysexits(3) where it has a number. */
+export const EXIT = { refused: 77, usage: 64, data: 65, unavailable: 69, unknown: 127 } as const;
+
+/** A command that does not do what was asked: one sentence for the client. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  constructor(readonly exit: number, message: string, readonly rule?: string) {
+    super(message);
+  }
+}
 
 /** Splits off `--json`; anything else is an error. */
 export function jsonOnly(args: readonly string[]): { readonly json: boolean } | Output {
@@ -63,4 +85,27 @@ export function jsonOutput(value: unknown, rule?: string): Output {
     return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
   return { out: [json], rule };
+}
+
+/** @throws {CommandError} with the policy's sentence when the client may not */
+export function requireRight(
+  { client, parts }: CommandContext,
+  action: Action,
+  resource: Resource = { kind: "gateway" },
+): Decision {
+  const decision = parts.judge.decide(client.identity, action, resource, client.context());
+  if (decision.allowed) return decision;
+  throw new CommandError(EXIT.refused, decision.peerSentence, decision.rule);
+}
+
+/** @throws {CommandError} where there is none */
+export function requireAuthority({ parts }: CommandContext): CertificateAuthority {
+  if (parts.authority) return parts.authority;
+  throw new CommandError(EXIT.unavailable, "this gateway has no certificate authority");
+}
+
+/** @throws {CommandError} where there is none */
+export function requireEnrolment({ parts }: CommandContext): Enrolment {
+  if (parts.enrolment) return parts.enrolment;
+  throw new CommandError(EXIT.unavailable, "this gateway enrols nobody");
 }

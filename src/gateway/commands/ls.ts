@@ -10,7 +10,7 @@ export const ls: Command = {
   async run(context, args) {
     const asked = jsonOnly(args);
     if (!("json" in asked)) return asked;
-    const seen = (await context.gateway.leases()).flatMap((lease) => visible(lease, context));
+    const seen = await visibleNodes(context);
     // The same answer whether there is nothing, or nothing for this client.
     if (seen.length === 0 && !context.client.identity.owner) {
       return { err: ["no rule lets you connect to anything that is registered now"], exit: EXIT.refused };
@@ -26,6 +26,11 @@ export const ls: Command = {
     };
   },
 };
+
+/** Leases that the client may connect to, or holds. */
+export async function visibleNodes(context: CommandContext) {
+  return (await context.gateway.leases()).flatMap((lease) => visible(lease, context));
+}
 
 function visible(lease: Lease, { client, parts }: CommandContext) {
   const { name, endpoints, owner, since } = lease;
