@@ -25,6 +25,18 @@ export interface WebServerOptions {
   /** Roots of client certificates, PEM. Asked for each connection. None: clients are not asked for one. */
   readonly clientRoots: () => readonly string[];
   readonly handler: (exchange: WebExchange) => Response | Promise<Response>;
+  /**
+   * Told why a connection or request got no answer of the handler's: for the log. `Error.message` is one clause; what the
+   * peer sent in it is printable.
+   */
+  readonly onFailure?: (failure: WebFailure) => void;
+}
+
+export interface WebFailure {
+  /** `handshake`: of TLS; `client-certificate`: it is not trusted; `request`: cut off or not understood; `handler`: it threw. */
+  readonly stage: "handshake" | "client-certificate" | "request" | "handler";
+  readonly remote: TcpAddress;
+  readonly error: Error;
 }
 
 export interface WebServer {
