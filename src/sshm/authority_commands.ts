@@ -6,7 +6,7 @@ import { printable, printableLines } from "../bytes/printable.ts";
 import { addExamples, type Cli, run } from "./cli.ts";
 import { SshmError } from "./exit_codes.ts";
 import { type GlobalFlags, readTtl } from "./flags.ts";
-import { print, printJson } from "./output.ts";
+import { note, print, printJson } from "./output.ts";
 import { askGateway, readJson } from "./remote_commands.ts";
 
 /** What `ca` can be asked for: in words of the gateway's command. */
@@ -48,7 +48,7 @@ function addCa(program: Command, cli: Cli): void {
           unknown
         >;
         await printJson(cli.host, which === undefined ? all : { [which]: all[which] });
-      } else await printLines(cli, await askGateway(cli, flags, `ca ${which}`));
+      } else await printLines(cli, await asked(cli, flags, ["ca", which]));
     }),
     [
       ["sshm ca user > /etc/ssh/mesh_ca.pub", "for TrustedUserCAKeys of a stock sshd"],
@@ -81,9 +81,14 @@ function addTokens(parent: Command, cli: Cli): void {
     .requiredOption("--name <NAME>", "the name that the machine will have")
     .option("--ttl <DURATION>", "until when it can be used (default: as the gateway has it)", readTtl);
   addExamples(
-    run<CreateFlags>(cli, create, (flags) => {
+    run<CreateFlags>(cli, create, async (flags) => {
       const ttl = flags.ttl === undefined ? [] : ["--ttl", flags.ttl];
-      return relayed(cli, flags, ["token", "create", "--name", oneWord("--name", flags.name), ...ttl]);
+      const words = ["token", "create", "--name", oneWord("--name", flags.name), ...ttl, "--json"];
+      const made = readJson(await asked(cli, flags, words)) as Record<string, unknown>;
+      if (flags.json) return await printJson(cli.host, made);
+      // Out is the token and nothing else, for TOKEN=$(sshm token create …).
+      await print(cli.host, printable(String(made.token), Infinity));
+      await note(cli.host, printable(`for ${made.name}, once, until ${made.expires}; id ${made.id}`));
     }),
     [
       [
@@ -93,14 +98,21 @@ function addTokens(parent: Command, cli: Cli): void {
     ],
   );
   const ls = parent.command("ls").description("tokens that were made, used or not");
-  addExamples(run(cli, ls, (flags) => relayed(cli, flags, ["token", "ls"])), [[
-    "sshm token ls --json",
-    "all",
-  ]]);
+  addExamples(
+    run(cli, ls, async (flags) => {
+      const answer = await asked(cli, flags, flags.json ? ["token", "ls", "--json"] : ["token", "ls"]);
+      if (flags.json) await printJson(cli.host, readJson(answer));
+      else await printLines(cli, answer);
+    }),
+    [["sshm token ls --json", "all of them, with their ids"]],
+  );
   const rm = parent.command("rm").description("take a token back, with what it has let in")
     .argument("<ID>", "as 'token ls' shows it");
   addExamples(
-    run(cli, rm, (flags, [id]) => relayed(cli, flags, ["token", "rm", oneWord("the id", id)])),
+    run(cli, rm, async (flags, [id]) => {
+      await asked(cli, flags, ["token", "rm", oneWord("the id", id)]);
+      if (flags.json) await printJson(cli.host, { removed: id });
+    }),
     [["sshm token rm k3v9", "the machine's connections end, too"]],
   );
 }
@@ -114,9 +126,10 @@ function addRevoke(program: Command, cli: Cli): void {
     .option("--reason <TEXT>", "why, for the record")
     .addHelpText("after", `\nKinds:\n${kinds.join("\n")}`);
   addExamples(
-    run<{ readonly reason?: string }>(cli, command, (flags, [kind, ...value]) => {
+    run<{ readonly reason?: string }>(cli, command, async (flags, [kind, ...value]) => {
       const reason = flags.reason === undefined ? [] : ["--reason", flags.reason];
-      return relayed(cli, flags, ["revoke", kind, ...value, ...reason]);
+      await asked(cli, flags, ["revoke", kind, ...value, ...reason]);
+      if (flags.json) await printJson(cli.host, { revoked: kind, value: value.join(" ") });
     }),
     [
       ["sshm revoke key SHA256:… --reason 'laptop lost'", "a key and every certificate for it"],
@@ -128,19 +141,16 @@ function addRevoke(program: Command, cli: Cli): void {
   );
 }
 
-/** Has the gateway run a command and prints what it says. */
-async function relayed(cli: Cli, flags: GlobalFlags, words: readonly string[]): Promise<void> {
-  const line = (flags.json ? [...words, "--json"] : words).join(" ");
+/** What the gateway says to a command. */
+async function asked(cli: Cli, flags: GlobalFlags, words: readonly string[]): Promise<string> {
+  const line = words.join(" ");
   // The gateway takes one line, its words between spaces.
   // deno-lint-ignore no-control-regex
   if (/[\x00-\x1f\x7f]/.test(line)) throw new SshmError("usage", "arguments are one line of text");
-  const answer = await askGateway(cli, flags, line);
-  if (flags.json) await printJson(cli.host, readJson(decodeText(answer)));
-  else await printLines(cli, answer);
+  return decodeText(await askGateway(cli, flags, line));
 }
 
-async function printLines(cli: Cli, answer: Uint8Array): Promise<void> {
-  const text = decodeText(answer);
+async function printLines(cli: Cli, text: string): Promise<void> {
   const lines = text === "" ? [] : text.replace(/\n$/, "").split("\n");
   await print(cli.host, ...lines.map((line) => printableLines(line)));
 }

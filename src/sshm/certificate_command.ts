@@ -1,7 +1,7 @@
 /** `sshm cert`: a short certificate for one's own key, from the gateway. */
 import type { Command } from "commander";
 import { expandHome, openness, openTextIfThere, readingFrom } from "../agent/text_file.ts";
-import { decodeText, encodeText, equal } from "../bytes/bytes.ts";
+import { decodeText, equal } from "../bytes/bytes.ts";
 import type { Certificate } from "../cert/types.ts";
 import { formatPrivateKey, generatePrivateKey, parsePrivateKey } from "../keys/private_key.ts";
 import { formatPublicKey, parsePublicKeyLine, type PublicKeyLine } from "../keys/public_key.ts";
@@ -14,6 +14,7 @@ import { type GlobalFlags, readDuration, readTtl } from "./flags.ts";
 import type { SshmHost } from "./host.ts";
 import { print, printJson } from "./output.ts";
 import { askGateway } from "./remote_commands.ts";
+import { writeText } from "./write_text.ts";
 
 interface Flags {
   readonly ttl?: string;
@@ -67,7 +68,7 @@ async function obtain(cli: Cli, flags: Flags & GlobalFlags): Promise<void> {
   if (certificate.role !== "user" || !equal(certificate.publicKey.blob, key.line.key.blob)) {
     throw new SshmError("failed", "the gateway's answer is no user certificate for this key");
   }
-  await write(host, file, `${line}\n`, 0o644);
+  await writeText(host, file, `${line}\n`, 0o644);
   await tell(cli, flags, file, certificate);
 }
 
@@ -146,22 +147,12 @@ async function makeKey(host: SshmHost, path: string): Promise<OwnKey> {
     // Others may enter a folder that was there: the key itself is 0600.
     if (!(error instanceof FilesError && error.code === "permission")) throw error;
   }
-  await write(host, path, formatPrivateKey(key), 0o600);
-  await write(host, `${path}.pub`, `${formatPublicKey(key.publicKey, comment)}\n`, 0o644);
+  await writeText(host, path, formatPrivateKey(key), 0o600);
+  await writeText(host, `${path}.pub`, `${formatPublicKey(key.publicKey, comment)}\n`, 0o644);
   return { path, line: { key: key.publicKey, comment } };
 }
 
 async function certificateAt({ files }: SshmHost, path: string): Promise<Certificate | undefined> {
   const file = await openTextIfThere(files, path);
   return file && await readingFrom(path, () => readCertificateLine(file.text));
-}
-
-/** @throws {SshmError} `files` */
-export async function write({ ownFiles }: SshmHost, path: string, text: string, mode: number): Promise<void> {
-  try {
-    await ownFiles.replace(path, encodeText(text), mode);
-  } catch (cause) {
-    if (!(cause instanceof FilesError)) throw cause;
-    throw new SshmError("files", `${path} cannot be written: ${cause.message}`, { cause });
-  }
 }

@@ -33,14 +33,15 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
     .requiredOption("--policy <FILE>", "the policy file")
     .requiredOption(
       "--as <IDENTITY>",
-      "who: an e-mail address or other name in a certificate, key:SHA256:…, jwt:NAME, oidc:NAME, x509:NAME, anonymous; repeatable",
+      "who: an e-mail address or other name in a certificate, key:SHA256:…, jwt:NAME, oidc:NAME, x509:NAME, join:NODE, enrolled:NODE, anonymous; repeatable",
       collect(asTyped),
     )
     .requiredOption("--may <RIGHT>", "what: connect, login, register, dial, …; repeatable", collect(asTyped))
     .option("--what <NODE[:PORT]>", "on what: NODE[:PORT], ADDRESS:PORT for dial, PORT for listen")
     .option("--owner", "the key is an owner's")
-    .option("--kind <KIND>", "kind of credential: ssh-cert, jwt, x509, oidc (default: ssh-cert)")
+    .option("--kind <KIND>", "kind of credential: ssh-cert, jwt, x509, oidc, join (default: ssh-cert)")
     .option("--issuer <ISSUER>", "the token's issuer, or ssh-ca:SHA256:…")
+    .option("--subject <SUBJECT>", "subject within the issuer, where it is not the name")
     .option("--key <SHA256:…>", "fingerprint of the certified key")
     .option("--trust-domain <NAME>", "trust domain of the issuer")
     .option(

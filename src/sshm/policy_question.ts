@@ -10,6 +10,7 @@ import {
 } from "../identity/policy/mod.ts";
 import {
   anonymous,
+  ENROLLED_ISSUER,
   type Identity,
   IdentityError,
   type IdentityKind,
@@ -28,6 +29,7 @@ export interface QuestionFlags {
   readonly owner?: boolean;
   readonly kind?: string;
   readonly issuer?: string;
+  readonly subject?: string;
   readonly key?: string;
   readonly trustDomain?: string;
   readonly group?: readonly string[];
@@ -91,6 +93,8 @@ const UNNAMED = "SHA256:(unnamed)";
  * | `key:SHA256:…`, `SHA256:…` | a plain key |
  * | `NAME`, `cert:NAME` | the holder of a certificate whose first principal is NAME: an e-mail address, `KSA@NS.TD`, … |
  * | `jwt:NAME`, `oidc:NAME`, `x509:NAME` | the same by another kind of credential |
+ * | `join:NAME` | who has a one-time token for the node NAME, not used yet |
+ * | `enrolled:NAME` | the key that such a token has enrolled |
  */
 function readIdentity(text: string, flags: QuestionFlags): Identity {
   const { owner = false, issuer, group = [], key } = flags;
@@ -100,14 +104,16 @@ function readIdentity(text: string, flags: QuestionFlags): Identity {
   if (fingerprint) {
     return { ...keyIdentity({ fingerprint, owner, expiresAt }), groups: group, claims: readClaims(flags) };
   }
-  const [, prefix, name] = /^(?:(cert|jwt|oidc|x509):)?(.+)$/.exec(text) ?? [];
+  const [, prefix, name] = /^(?:(cert|jwt|oidc|x509|join|enrolled):)?(.+)$/.exec(text) ?? [];
   if (!name) throw usage(`--as '${text}' names nobody`);
+  if (prefix === "enrolled") return enrolled(name, flags);
   const kind = prefix === undefined
     ? readKind(flags.kind)
     : readKind(prefix === "cert" ? "ssh-cert" : prefix);
   const identity = named(name, flags.trustDomain?.toLowerCase());
   return {
     ...identity,
+    ...(flags.subject !== undefined && { subject: flags.subject }),
     kind,
     owner,
     issuer: issuer ?? (kind === "ssh-cert" ? identity.issuer : flags.trustDomain ?? "(unnamed)"),
@@ -116,6 +122,13 @@ function readIdentity(text: string, flags: QuestionFlags): Identity {
     ...(expiresAt !== undefined && { expiresAt }),
     credential: key === undefined ? {} : { fingerprint: key },
   };
+}
+
+/** A key that a join token has enrolled for one node: it goes by the node's name. */
+function enrolled(text: string, { domain, key = UNNAMED }: QuestionFlags): Identity {
+  const { name } = readNode("--as", text, domain);
+  const identity = keyIdentity({ fingerprint: key, owner: false });
+  return { ...identity, issuer: ENROLLED_ISSUER, name, fqdn: name };
 }
 
 /** What a name means is decided where certificates are read: the same here as at the gateway. */

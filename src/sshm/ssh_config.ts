@@ -14,6 +14,8 @@ export interface SshConfigFacts {
   /** Absolute, or beginning with `~`. */
   readonly identities: readonly string[];
   readonly knownHosts: readonly string[];
+  /** The known hosts say who signs the gateway's host certificate, which holds its domain and never an address. */
+  readonly certified?: boolean;
   /** The words of a ProxyCommand without `%h %p`; undefined: ProxyJump. */
   readonly proxy?: readonly string[];
 }
@@ -49,8 +51,10 @@ export function formatSshConfig(facts: SshConfigFacts): string {
     trust,
     ...keys,
   ];
+  const certifiedAs = facts.certified && gateway.hostname !== domain ? domain : undefined;
   const gatewayBlock: Block = [[alias], [
     ["HostName", gateway.hostname],
+    ...(certifiedAs === undefined ? [] : [["HostKeyAlias", certifiedAs] as const]),
     ["Port", `${gateway.port}`],
     ...(gateway.user === undefined ? [] : [["User", word(gateway.user)] as const]),
     ["ProxyJump", "none"],

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { formatGateway } from "../agent/gateway_address.ts";
 import { expandHome } from "../agent/text_file.ts";
 import { decodeText } from "../bytes/bytes.ts";
+import { parseKnownHosts } from "../keys/known_hosts.ts";
 import { fullName, ipAddress, NameError, normalizeName } from "../routing/names.ts";
 import { addExamples, type Cli, run } from "./cli.ts";
 import { SshmError } from "./exit_codes.ts";
@@ -12,11 +13,13 @@ import type { SshmHost } from "./host.ts";
 import { print, printJson } from "./output.ts";
 import { runRemote } from "./remote_commands.ts";
 import { formatSshConfig } from "./ssh_config.ts";
+import { writeText } from "./write_text.ts";
 
 interface Flags {
   readonly domain?: string;
   readonly login?: string;
   readonly proxy?: true | string;
+  readonly saveHosts?: string;
 }
 
 /** What a ProxyCommand calls this program unless told otherwise. */
@@ -31,14 +34,23 @@ export function addSshConfigCommand(program: Command, cli: Cli): void {
     .argument("[NAME...]", "nodes (default: asks the gateway which ones you may connect to)")
     .option("--domain <NAME>", "the gateway's domain (default: as its nodes show it, else its host name)")
     .option("--login <USER>", "login name on the nodes")
+    .option(
+      "--save-hosts <FILE>",
+      "write there who signs the host certificates here, as the gateway says it, and have ssh believe that",
+    )
     .option("--proxy [PROGRAM]", "go through 'PROGRAM proxy' instead of ssh's own jump (default: sshm)");
   addExamples(
     run<Flags>(cli, command, async (flags, names) => {
       const gateway = requireGateway(flags);
-      const found = names.length > 0 ? undefined : await askForNodes(cli.host, flags);
+      const asksNodes = names.length === 0;
+      const answer = asksNodes || flags.saveHosts ? await ask(cli.host, flags, asksNodes) : undefined;
+      const found = asksNodes ? answer!.nodes : undefined;
       const guess = ipAddress(gateway.hostname) === undefined ? gateway.hostname : DEFAULT_DOMAIN;
       const domain = readName(flags.domain ?? found?.domain ?? guess);
       const nodes = found?.names ?? names.map((name) => fullName(readName(name), domain));
+      if (flags.saveHosts !== undefined) {
+        await writeText(cli.host, absolutePath(cli.host, flags.saveHosts), answer!.hosts!, 0o644);
+      }
       const text = await configText(cli.host, flags, domain, nodes);
       if (flags.json) {
         await printJson(cli.host, { gateway: formatGateway(gateway), domain, nodes, config: text });
@@ -50,6 +62,10 @@ export function addSshConfigCommand(program: Command, cli: Cli): void {
         "two nodes by name",
       ],
       ["sshm --gateway gw.mycorp.com:15022 ssh-config >> ~/.ssh/config", "all that you may connect to now"],
+      [
+        "sshm --gateway gw.mycorp.com:15022 ssh-config --save-hosts ~/.ssh/mesh_hosts >> ~/.ssh/config",
+        "and no question about any host key, ever",
+      ],
     ],
   );
 }
@@ -62,7 +78,8 @@ async function configText(
 ) {
   const gateway = requireGateway(flags);
   const identities = await Promise.all(flags.identity.map((path) => absolute(host, path)));
-  const knownHosts = await Promise.all(flags.knownHosts.map((path) => absolute(host, path)));
+  const saved = flags.saveHosts === undefined ? [] : [flags.saveHosts];
+  const knownHosts = await Promise.all([...saved, ...flags.knownHosts].map((path) => absolute(host, path)));
   try {
     return formatSshConfig({
       gateway,
@@ -71,6 +88,7 @@ async function configText(
       ...(flags.login !== undefined && { login: flags.login }),
       identities,
       knownHosts: knownHosts.length > 0 ? knownHosts : ["~/.ssh/known_hosts"],
+      certified: flags.saveHosts !== undefined,
       ...(flags.proxy && {
         proxy: [
           ...(flags.proxy === true ? PROGRAM : flags.proxy).split(" ").filter((word) => word !== ""),
@@ -89,21 +107,30 @@ async function configText(
   }
 }
 
-/** Nodes with an SSH port, as `ls` tells them. What comes from the gateway goes into a file: only names do. */
-async function askForNodes(
-  host: SshmHost,
-  flags: GlobalFlags,
-): Promise<{ names: string[]; domain?: string }> {
+interface Answer {
+  readonly nodes?: { readonly names: readonly string[]; readonly domain?: string };
+  /** Lines of a known_hosts file. */
+  readonly hosts?: string;
+}
+
+async function ask(host: SshmHost, flags: Flags & GlobalFlags, nodes: boolean): Promise<Answer> {
   const connection = await openGateway(host, flags);
-  let text: string;
+  const say = async (command: string) => decodeText(await runRemote(connection, command));
   try {
-    text = decodeText(await runRemote(connection, "ls --json"));
+    return {
+      ...(nodes && { nodes: readNodes(await say("ls --json")) }),
+      ...(flags.saveHosts !== undefined && { hosts: requireHosts(await say("known-hosts")) }),
+    };
   } catch (error) {
     throw explained(error, formatGateway(requireGateway(flags)));
   } finally {
     connection.close();
     await connection.closed;
   }
+}
+
+/** Nodes with an SSH port. What comes from the gateway goes into a file: only names do. */
+function readNodes(text: string): NonNullable<Answer["nodes"]> {
   const entries = readEntries(text);
   const serving = entries.filter(({ ports }) => ports.some((port) => /^22\D*$/.test(port)));
   const aliased = entries.find(({ name, alias }) => alias !== undefined && name.startsWith(`${alias}.`));
@@ -111,6 +138,15 @@ async function askForNodes(
     names: serving.map(({ name }) => readName(name)),
     ...(aliased && { domain: aliased.name.slice(aliased.alias!.length + 1) }),
   };
+}
+
+/** The gateway speaks for its own hosts, not for everybody's. @throws {SshmError} `failed` */
+function requireHosts(text: string): string {
+  const { entries, faults } = parseKnownHosts(text);
+  const forAll = entries.some(({ hosts }) => hosts.split(",").some((pattern) => /^[*?.]*$/.test(pattern)));
+  if (entries.length > 0 && faults.length === 0 && !forAll) return text;
+  const what = forAll ? "speaks for every host" : "is no list of known hosts";
+  throw new SshmError("failed", `the gateway's answer to 'known-hosts' ${what}`);
 }
 
 interface Entry {
@@ -148,6 +184,10 @@ function readName(text: string): string {
 }
 
 /** The file may be used from anywhere. One that is not there is left as it is written. */
-async function absolute({ files, environment }: SshmHost, path: string): Promise<string> {
-  return await files.realpath(expandHome(path, environment("HOME") ?? "/")).catch(() => path);
+async function absolute(host: SshmHost, path: string): Promise<string> {
+  return await host.files.realpath(absolutePath(host, path)).catch(() => path);
+}
+
+function absolutePath({ environment }: SshmHost, path: string): string {
+  return expandHome(path, environment("HOME") ?? "/");
 }

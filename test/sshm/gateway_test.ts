@@ -48,7 +48,11 @@ Deno.test("a gateway that is not known, has another key, refuses the key or is n
       8,
       /not the one that --gateway-key/,
     ],
-    [[at, "--known-hosts", knownHosts, "--identity", stranger.path, "whoami"], 9, /accepts none of the credentials/],
+    [
+      [at, "--known-hosts", knownHosts, "--identity", stranger.path, "whoami"],
+      9,
+      /accepts none of the credentials/,
+    ],
     [
       [at, "--known-hosts", knownHosts, "--identity", folder.at("none"), "whoami"],
       3,

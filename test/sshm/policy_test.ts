@@ -106,6 +106,37 @@ const DECISIONS: [title: string, flags: QuestionFlags, allowed: boolean, rule: s
     "web team publishes",
   ],
   [
+    "a token of a workload registers the workload's own name",
+    {
+      as: ["jwt:app@default.prod.mycorp.com"],
+      trustDomain: "prod.mycorp.com",
+      issuer: "https://cluster.example",
+      subject: "system:serviceaccount:default:app",
+      may: ["register"],
+      what: "app.default.svc.prod.mycorp.com",
+    },
+    true,
+    "pods register themselves",
+  ],
+  [
+    "a join token enrols a key and does nothing else",
+    { as: ["join:web"], domain: "gw.mycorp.com", may: ["register"], what: "web" },
+    false,
+    "join token",
+  ],
+  [
+    "an enrolled key serves the name that it was given",
+    { as: ["enrolled:web"], domain: "gw.mycorp.com", may: ["register"], what: "web" },
+    true,
+    "enrolled",
+  ],
+  [
+    "and no other name",
+    { as: ["enrolled:web"], domain: "gw.mycorp.com", may: ["register"], what: "db" },
+    false,
+    "default deny",
+  ],
+  [
     "a short name under the gateway's domain",
     { as: ["jwt:bob"], claim: ["groups=web"], may: ["register"], what: "web-7", domain: "gw.mycorp.com" },
     true,
