@@ -24,7 +24,8 @@ export function parseFlags(args: readonly string[], version: string): Flags | un
     .configureOutput({ writeErr() {} })
     .allowExcessArguments(false)
     .addHelpText("after", epilogue());
-  for (const [key, { argument, help, list }] of Object.entries<Setting>(settings)) {
+  for (const [key, { argument, help, list, fileOnly }] of Object.entries<Setting>(settings)) {
+    if (fileOnly) continue;
     const option = new Option(`${flagOf(key)} <${argument}>`, help);
     if (list) option.argParser((value, earlier: string[] | undefined) => [...earlier ?? [], value]);
     program.addOption(option);
@@ -61,7 +62,9 @@ function epilogue(): string {
   return [
     "",
     "Every setting is also a variable (SSHM_ALLOW_DIAL, several values between spaces) and a key of the",
-    "configuration file (allow_dial). A flag beats a variable, a variable the file.",
+    "configuration file (allow_dial). A flag beats a variable, a variable the file. Only the file has:",
+    ...Object.entries<Setting>(settings).filter(([, { fileOnly }]) => fileOnly)
+      .map(([key, { help }]) => `  ${key}  ${help}`),
     "",
     formatEndings(exitCodes),
   ].join("\n");

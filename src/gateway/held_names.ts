@@ -1,5 +1,5 @@
 /** Names that somebody holds: what host certificates may say. */
-import { type NodeResource } from "../identity/policy/mod.ts";
+import type { NodeResource } from "../identity/policy/mod.ts";
 import { type IdentityRef, sameIdentity } from "../identity/principal.ts";
 import { shortName } from "../routing/names.ts";
 import type { GatewayParts } from "./parts.ts";

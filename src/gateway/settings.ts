@@ -1,8 +1,11 @@
 /** Every setting of the gateway: one table for flags, environment, configuration file, schema and help. */
 import { z } from "zod";
+import type { RootKind } from "../ca/local.ts";
+import { profileSchema } from "../ca/profiles.ts";
 import { parseAddressRange } from "../bytes/ip_range.ts";
+import { issuerSchema } from "../identity/token/mod.ts";
 import { parseDialRange, parseDuration, parsePortRange } from "../identity/ranges.ts";
-import { parseTcpAddress } from "../platform/net.ts";
+import { parseTcpAddress, type TcpAddress } from "../platform/net.ts";
 import { normalizeName } from "../routing/names.ts";
 import { type AlgorithmKind, parseAlgorithmList } from "../ssh/algorithms/lists.ts";
 import type { RekeyLimit } from "../ssh/transport/config.ts";
@@ -20,16 +23,52 @@ function text<T>(parse: (text: string) => T) {
   });
 }
 
-/** `ADDR:PORT` with `=ssh` behind it or nothing; IPv6 in brackets, no address means all. */
-function parseListen(value: string) {
-  const [address, protocols = "ssh"] = value.split("=", 2);
-  if (protocols !== "ssh") {
+/** What one port can speak. */
+export const protocols = ["ssh", "tls"] as const;
+export type Protocol = typeof protocols[number];
+
+export interface ListenAddress extends TcpAddress {
+  readonly protocols: readonly Protocol[];
+}
+
+/** `ADDR:PORT`, with `=ssh`, `=tls` or `=ssh,tls` behind it or nothing; IPv6 in brackets, no address means all. */
+function parseListen(value: string): ListenAddress {
+  const [address, named] = value.split("=", 2);
+  const wanted = named === undefined ? protocols : named.split(",");
+  const unknown = wanted.find((name) => !(protocols as readonly string[]).includes(name));
+  if (unknown !== undefined) {
     throw new TypeError(
-      `'${value}': this gateway serves ssh; '${protocols}' is not a protocol that it knows`,
+      `'${value}': this gateway serves ${
+        protocols.join(" and ")
+      }; '${unknown}' is not a protocol that it knows`,
     );
   }
   const { transport, hostname, port } = parseTcpAddress(address);
-  return { transport, hostname: hostname || "0.0.0.0", port };
+  const served = protocols.filter((name) => wanted.includes(name));
+  return { transport, hostname: hostname || "0.0.0.0", port, protocols: served };
+}
+
+/** `KIND=PATH`: which of the three authorities signs with it. */
+function parseCaKey(value: string): CaKey {
+  const [, kind, path] = /^(user|host|x509)=(.+)$/.exec(value) ?? [];
+  if (path === undefined) {
+    throw new TypeError(`'${value}': say what it signs: user=PATH, host=PATH or x509=PATH`);
+  }
+  return { kind: kind as RootKind, path };
+}
+
+export interface CaKey {
+  readonly kind: RootKind;
+  /** Of a file, or of a folder of them. */
+  readonly path: string;
+}
+
+function parseHttps(value: string): URL {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  if (url?.protocol !== "https:" || url.search || url.hash || url.username) {
+    throw new TypeError(`'${value}' is not an https URL: write https://ca.mycorp.com:15022`);
+  }
+  return url;
 }
 
 function parseAdmin(value: string) {
@@ -76,14 +115,14 @@ function parseRekeyLimit(value: string): Partial<RekeyLimit> {
 }
 const count = z.coerce.number().int().min(1);
 
-/** A user CA: its file alone, or with the trust domain whose workloads it vouches for. */
-const userCa = z.union([
-  file.transform((file): UserCa => ({ file })),
+/** A file of authorities: alone, or with the trust domain whose workloads they vouch for. */
+const authorityFile = z.union([
+  file.transform((file): AuthorityFile => ({ file })),
   z.strictObject({ file, trust_domain: text(normalizeName).optional() })
-    .transform(({ file, trust_domain }): UserCa => ({ file, trustDomain: trust_domain })),
+    .transform(({ file, trust_domain }): AuthorityFile => ({ file, trustDomain: trust_domain })),
 ]);
 
-export interface UserCa {
+export interface AuthorityFile {
   readonly file: string;
   /** Normalised. One authority, or one file of them, may have it. */
   readonly trustDomain?: string;
@@ -96,6 +135,8 @@ export interface Setting {
   readonly help: string;
   /** The flag may be repeated; the variable holds values between white space, the file a list. */
   readonly list: boolean;
+  /** It has a structure that neither a flag nor a variable can hold. */
+  readonly fileOnly?: boolean;
   /** Of one value. */
   readonly schema: z.ZodType;
 }
@@ -108,9 +149,17 @@ function many<S extends z.ZodType>(argument: string, schema: S, help: string) {
   return { argument, help, list: true, schema } as const;
 }
 
+function inFile<S extends z.ZodType>(schema: S, help: string) {
+  return { argument: "", help, list: true, fileOnly: true, schema } as const;
+}
+
 /** By key of the configuration file: `allow_dial` is the flag `--allow-dial` and the variable `SSHM_ALLOW_DIAL`. */
 export const settings = {
-  listen: many("ADDR:PORT", text(parseListen), "where to listen (default 0.0.0.0:15022; port 0 picks one)"),
+  listen: many(
+    "ADDR:PORT[=ssh,tls]",
+    text(parseListen),
+    "where to listen, and for what alone (default 0.0.0.0:15022, for all; port 0 picks one)",
+  ),
   state: one("DIR", file, "state folder (default ${XDG_STATE_HOME:-~/.local/state}/ssh-mesh)"),
   host_key: many(
     "FILE",
@@ -121,9 +170,20 @@ export const settings = {
   authorized_keys: many("FILE", file, "keys of owners, in place of those under ~/.ssh"),
   trust_user_ca: many(
     "FILE",
-    userCa,
+    authorityFile,
     "public keys of authorities whose user certificates say who somebody is",
   ),
+  trust_x509: many(
+    "FILE",
+    authorityFile,
+    "root certificates (PEM) of authorities whose client certificates say who somebody is",
+  ),
+  trust_issuer: many(
+    "URL",
+    issuerSchema,
+    "issuer of tokens that say who somebody is; in the configuration file with its details",
+  ),
+  issuers: inFile(issuerSchema, "issuers of tokens, with audiences, required claims, trust domain"),
   revoked_keys: many(
     "FILE",
     file,
@@ -131,6 +191,25 @@ export const settings = {
   ),
   domain: one("NAME", text(normalizeName), "the gateway's DNS name; nodes are *.NAME (default localhost)"),
   trust_domain: one("NAME", text(normalizeName), "domain of workload identities (default the domain)"),
+  ca: one("URL", text(parseHttps), "the authority that signs certificates, in place of this gateway"),
+  ca_root: one("FILE", file, "root certificates (PEM) by which that authority is recognised"),
+  ca_join: one(
+    "TOKEN",
+    z.string().min(1),
+    "join token with which this gateway becomes known to that authority, once",
+  ),
+  ca_key: many(
+    "KIND=PATH",
+    text(parseCaKey),
+    "roots in place of those that are made: user=, host= or x509= and a file or folder; the first one signs",
+  ),
+  profiles: inFile(profileSchema, "who gets what certificates: principals, lifetimes, options"),
+  tls_certificate: one(
+    "FILE",
+    file,
+    "certificate chain (PEM) for HTTPS (default one of this gateway's own authority)",
+  ),
+  tls_key: one("FILE", file, "its private key (PEM)"),
   allow_dial: many("CIDR:PORT[-PORT]", dialRange, "what owners may reach from the gateway (default nothing)"),
   allow_listen: many(
     "PORT[-PORT]",

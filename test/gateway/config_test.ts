@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ConfigSources, limitsWithin, resolveConfig } from "../../src/gateway/config.ts";
+import { type ConfigSources, issuersOf, limitsWithin, resolveConfig } from "../../src/gateway/config.ts";
 import { StartError } from "../../src/gateway/exit_codes.ts";
 import { configJsonSchema, settings } from "../../src/gateway/settings.ts";
 import { defaultAlgorithms } from "../../src/ssh/algorithms/lists.ts";
@@ -32,7 +32,8 @@ function mistake(...args: Parameters<typeof resolve>): string {
 
 Deno.test("without anything the configuration is the documented one", () => {
   const config = resolve();
-  assert.deepEqual(config.listen, [{ transport: "tcp", hostname: "0.0.0.0", port: 15022 }]);
+  const anywhere = { transport: "tcp", hostname: "0.0.0.0", port: 15022, protocols: ["ssh", "tls"] } as const;
+  assert.deepEqual(config.listen, [anywhere]);
   assert.deepEqual(config.admin, { transport: "tcp", hostname: "127.0.0.1", port: 15020 });
   assert.equal(config.state, "/home/ann/.local/state/ssh-mesh");
   assert.equal(config.domain, "localhost");
@@ -64,6 +65,51 @@ Deno.test("lists come from repeated flags, from white space in variables, and fr
   assert.deepEqual(ports(resolve([], { SSHM_ALLOW_LISTEN: " 80  8000-8010 " })), [80, 8000]);
   assert.deepEqual(ports(resolve([], {}, "allow_listen: ['80', 8000-8010]")), [80, 8000]);
   assert.deepEqual(ports(resolve([], {}, "allow_listen: 8000-8010")), [8000]);
+});
+
+Deno.test("a listener may be for some protocols alone", () => {
+  const { listen } = resolve([
+    "--listen",
+    ":1=tls",
+    "--listen",
+    "[::1]:2=tls,ssh",
+    "--listen",
+    "127.0.0.1:3",
+  ]);
+  assert.deepEqual(listen.map(({ hostname, protocols }) => [hostname, protocols]), [
+    ["0.0.0.0", ["tls"]],
+    ["::1", ["ssh", "tls"]],
+    ["127.0.0.1", ["ssh", "tls"]],
+  ]);
+});
+
+Deno.test("issuers come from flags and from the file; their audience is the gateway's name unless they have one", () => {
+  const config = resolve(
+    ["--trust-issuer", "https://login.mycorp.com", "--domain", "gw.example", "--listen", ":15022"],
+    {},
+    `issuers:
+  - { issuer: "https://kubernetes.example", kind: kubernetes, trust_domain: prod.example, audiences: [a] }
+  - { issuer: "https://token.actions.githubusercontent.com", required_claims: { repository_owner: mycorp } }
+`,
+  );
+  assert.deepEqual(
+    issuersOf(config, [15022]).map(({ issuer, audiences, trustDomain }) => [issuer, audiences, trustDomain]),
+    [
+      ["https://kubernetes.example", ["a"], "prod.example"],
+      [
+        "https://token.actions.githubusercontent.com",
+        ["ssh://gw.example", "ssh://gw.example:15022"],
+        undefined,
+      ],
+      ["https://login.mycorp.com", ["ssh://gw.example", "ssh://gw.example:15022"], undefined],
+    ],
+  );
+});
+
+Deno.test("a trust domain has one master", () => {
+  const issuers = "issuers: [{ issuer: 'https://k.example', kind: kubernetes, trust_domain: prod.example }]";
+  const authority = "trust_user_ca: { file: ca.pub, trust_domain: prod.example }";
+  assert.match(mistake([], {}, `${issuers}\n${authority}`), /the trust domain prod\.example belongs to one/);
 });
 
 Deno.test("a configuration file may be JSON", () => {
@@ -111,7 +157,27 @@ Deno.test("keys are renewed after so many bytes, and after a time where one is g
 const mistakes: [Parameters<typeof resolve>, RegExp][] = [
   [[["--listen", "nowhere"]], /^--listen: 'nowhere' is not HOST:PORT$/],
   [[["--login-grace", "999999999d"]], /^--login-grace: .*longer than 24 days/],
-  [[["--listen", "127.0.0.1:1=tls"]], /^--listen: .*'tls' is not a protocol/],
+  [[["--listen", "127.0.0.1:1=ssh,quic"]], /^--listen: .*'quic' is not a protocol/],
+  [
+    [["--trust-issuer", "http://login.mycorp.com"]],
+    /^--trust-issuer: .*http:\/\/login\.mycorp\.com must be https/,
+  ],
+  [[["--trust-issuer", "https://accounts.google.com"]], /^issuers: .*accounts\.google\.com.*required_claims/],
+  [[["--trust-issuer", "https://token.actions.githubusercontent.com"]], /^issuers: .*repository_owner/],
+  [
+    [[], {}, "issuers: [{ issuer: 'https://a.example', audience: x }]"],
+    /^gateway\.yaml: issuers: .*audience/,
+  ],
+  [[[], {}, "issuers: [{ issuer: 'ftp://a.example' }]"], /^gateway\.yaml: issuers: .*must be https/],
+  [[["--ca", "http://ca.example"]], /^--ca: .* is not an https URL/],
+  [[["--ca-join", "x"]], /^--ca-join means nothing without --ca/],
+  [[["--ca", "https://ca.example", "--ca-key", "user=a"]], /^'ca_key' is for the authority at ca\.example/],
+  [[["--ca-key", "ca.key"]], /^--ca-key: 'ca\.key': say what it signs: user=PATH/],
+  [[["--tls-key", "x"]], /^--tls-certificate and --tls-key belong together/],
+  [
+    [[], {}, "profiles: [{ name: x, lifetime: { default: 2h, max: 1h } }]"],
+    /profiles: .*longer than the maximum/,
+  ],
   [[["--allow-dial", "10.0.0.1/8:22"]], /^--allow-dial: .*did you mean 10\.0\.0\.0\/8/],
   [[["--allow-dial", "10.0.0.0"]], /^--allow-dial: '10\.0\.0\.0' is not a destination/],
   [[["--log", "xml"]], /^--log: /],
