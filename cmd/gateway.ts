@@ -28,11 +28,15 @@ import type { CryptoProvider } from "../src/platform/crypto.ts";
 import { formatAddress, NetError } from "../src/platform/net.ts";
 import { type Journal, StateError, type StateFolder } from "../src/platform/state.ts";
 import { SOFTWARE } from "../src/ssh/establish.ts";
+import { limitFarewells } from "../src/streams/farewell.ts";
 import { configureLogging, logger } from "../src/telemetry/log.ts";
 import { parseFlags } from "./gateway_flags.ts";
 
 /** Files of records in the state folder: 64 MiB each, of which eight old ones are kept. */
 const JOURNAL_LIMITS = { maxBytes: 64 * 1024 * 1024, keep: 8 };
+
+/** Clients that are told why they go and then given a moment to read it, at one time. */
+const MOST_FAREWELLS = 256;
 
 /** Runs the gateway until it is asked to end. */
 async function main(args: readonly string[]): Promise<ExitReason> {
@@ -120,7 +124,9 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     });
   await using flows = disposable(await journal("flows.jsonl"));
   await using audit = disposable(await journal("audit.jsonl"));
-  const limits = limitsWithin(config.limits, openFilesLimit() ?? Infinity);
+  const descriptors = openFilesLimit() ?? Infinity;
+  const limits = limitsWithin(config.limits, descriptors);
+  limitFarewells(Math.min(MOST_FAREWELLS, Math.floor(descriptors / 32)));
   if (limits.maxClients < config.limits.maxClients) {
     const { maxClients, maxStartups } = limits;
     log.warn("for want of file descriptors at most {maxClients} clients are let in (ulimit -n)", {

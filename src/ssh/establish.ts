@@ -64,6 +64,14 @@ export class SshConnection<A> extends MuxConnection {
     return this.#transport.provenHostKey;
   }
 
+  /**
+   * Resolves some time after `closed`, a second at most, when the peer has had the chance to read why the connection ends:
+   * a program that exits earlier may take that from it.
+   */
+  get gone(): Promise<void> {
+    return this.#transport.gone;
+  }
+
   /** Renews the keys now. */
   rekey(): void {
     this.#transport.rekey();

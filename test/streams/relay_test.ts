@@ -275,10 +275,10 @@ Deno.test("buffers start small, grow with full reads, and shrink when little com
   });
   await relay(source(6, 40), sink);
   const kib = sizes.map((size) => size / 1024);
-  assert.deepEqual(kib.slice(0, 7), [4, 16, 64, 256, 256, 256, 256]);
-  assert.equal(Math.max(...kib), 256);
+  assert.deepEqual(kib.slice(0, 7), [4, 16, 64, 128, 128, 128, 128]);
+  assert.equal(Math.max(...kib), 128);
   assert.equal(kib.at(-1), 4);
-  assert.equal(kib.filter((size) => size === 128).length, 4);
+  assert.equal(kib.filter((size) => size === 32).length, 4);
 });
 
 Deno.test("live counts add up to the result", async () => {

@@ -44,6 +44,3 @@ export const MAX_IDENTIFICATION_LINE = 255;
 
 /** Bytes of the lines that a server may send before its identification. */
 export const MAX_PREAMBLE = 8 * 1024;
-
-/** How long a connection that ends may take to send its last packets. */
-export const LINGER_MS = 1000;

@@ -3,7 +3,9 @@
  * Knows nothing of the protocol above.
  */
 import { type Bytes, EMPTY } from "../../bytes/bytes.ts";
+import type { Clock } from "../../platform/clock.ts";
 import type { PlainDuplex } from "../../streams/duplex.ts";
+import { farewell } from "../../streams/farewell.ts";
 import type { Opener, Sealer } from "../algorithms/protection.ts";
 import { SshError } from "../error.ts";
 import { SEND_HIGH_WATER, SEND_LIMIT } from "./limits.ts";
@@ -22,6 +24,9 @@ export class PacketStream {
   #flushing?: Promise<void>;
   #held = false;
   #failed?: { reason: unknown };
+  /** What comes from the peer is of no interest any more. */
+  #leaving = false;
+  #reading?: Promise<number | null>;
   #freed = false;
 
   constructor(duplex: PlainDuplex, opener: Opener, sealer: Sealer) {
@@ -79,19 +84,21 @@ export class PacketStream {
     for (const resolve of this.#waiting.splice(0, places)) resolve();
   }
 
-  /** Reads packets until the peer ends the stream. @throws what the handler, the packets or the connection throw */
+  /** Reads packets until the peer ends the stream, or this side leaves. @throws what the handler, the packets or the connection throw */
   async run(handle: PayloadHandler): Promise<void> {
     while (!this.#failed) {
       for (let payload; (payload = this.reader.next()) !== undefined;) {
         const pause = handle(payload);
         if (pause) await pause;
-        if (this.#failed) break;
+        if (this.#failed || this.#leaving) break;
       }
       // A peer that asks and never reads what we answer is not heard further until it does.
       while (this.writer.length > SEND_LIMIT && this.#flushing) await this.#flushing;
       if (this.#failed) break;
-      const count = await this.#duplex.read(this.reader.space());
-      if (count === null) return;
+      if (this.#leaving) return;
+      this.#reading = this.#duplex.read(this.reader.space());
+      const count = await this.#reading;
+      if (count === null || this.#leaving) return;
       this.reader.commit(count);
     }
     throw this.#failed!.reason;
@@ -111,6 +118,15 @@ export class PacketStream {
   /** Resolves when everything sent so far has been handed to the connection. */
   async flushed(): Promise<void> {
     while (this.#flushing) await this.#flushing;
+  }
+
+  /**
+   * Sends what waits and hears no more. Resolves when the peer has had its chance to read it; then comes {@link break}.
+   * @param after as `Clock.after`
+   */
+  leave(after: Clock["after"]): Promise<void> {
+    this.#leaving = true;
+    return farewell(this.#duplex, after, { sent: this.flushed(), reading: this.#reading });
   }
 
   /** Ends everything at once. Pending reads and writes reject with `reason`. Idempotent. */

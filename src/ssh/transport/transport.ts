@@ -18,7 +18,7 @@ import { type ExtInfo, NO_EXTENSIONS, parseExtInfo } from "./ext_info.ts";
 import type { ProvenHostKey } from "./host_key.ts";
 import { exchangeIdentification } from "./identification.ts";
 import { KeyAgreement } from "./key_agreement.ts";
-import { LINGER_MS, MAX_PACKET_LENGTH } from "./limits.ts";
+import { MAX_PACKET_LENGTH } from "./limits.ts";
 import { Mailbox } from "./mailbox.ts";
 import { PacketStream } from "./packet_stream.ts";
 
@@ -31,6 +31,8 @@ interface Goodbye {
 export class Transport {
   /** Resolves when the connection has ended, with why: undefined after a clean close. */
   readonly closed: Promise<Error | undefined>;
+  /** Resolves after that, when the peer has had a moment to read why and everything is freed. */
+  readonly gone: Promise<void>;
 
   readonly #config: TransportConfig;
   readonly #stream: PacketStream;
@@ -49,11 +51,13 @@ export class Transport {
   readonly #pings: ((answeredAt: number | undefined) => void)[] = [];
   #ended = false;
   #resolveClosed!: (error: Error | undefined) => void;
+  #resolveGone!: () => void;
 
   private constructor(duplex: PlainDuplex, config: TransportConfig) {
     this.#config = config;
     this.#stream = new PacketStream(duplex, clearOpener, clearSealer);
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
+    this.gone = new Promise((resolve) => this.#resolveGone = resolve);
     this.#started.promise.catch(() => {});
   }
 
@@ -231,15 +235,12 @@ export class Transport {
     this.#leave(reason, goodbye !== undefined);
   }
 
-  /** Frees everything, once the last packets have had a moment to leave. */
+  /** Frees everything, once the peer has had a moment to read the last packets. */
   async #leave(reason: unknown, linger: boolean): Promise<void> {
-    if (linger) {
-      const tooLong = deferred();
-      const cancel = this.#config.clock.after(LINGER_MS, tooLong.resolve);
-      await Promise.race([this.#stream.flushed(), tooLong.promise]);
-      cancel();
-    }
+    const { clock } = this.#config;
+    if (linger) await this.#stream.leave((ms, callback) => clock.after(ms, callback));
     this.#stream.break(reason);
+    this.#resolveGone();
   }
 
   // -- receiving ------------------------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ Deno.test("a key exchange that does not get on ends after its deadline, first or
     peer.receiveAll();
     assert.match((await deadline(server.closed, step))!.message, /key exchange took too long/);
     await ending;
+    peer.close();
     await settle();
     assert.equal(clock.pending, 0, step);
   }

@@ -58,6 +58,8 @@ Deno.test("a client that is done with keys and then says nothing is cut off too,
   await clock.advance(LOGIN_GRACE_MS);
   assert.equal(await goodbye, "authentication took too long");
   await assert.rejects(pair.library, { code: "timeout" });
+  peer.close();
+  await settle();
   assert.equal(clock.pending, 0);
 });
 
