@@ -12,6 +12,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   "putty-tools": ["plink", "psftp", "puttygen"],
   "debootstrap": ["debootstrap"],
   "iperf3": ["iperf3"],
+  "curl": ["curl"],
+  "openssl": ["openssl"],
   "nodejs": ["node"],
   "python3": ["python3"],
 };

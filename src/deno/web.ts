@@ -6,6 +6,7 @@ import {
   type Server,
   type ServerResponse,
 } from "node:http";
+import { isIP } from "node:net";
 import { createServer as createTlsServer, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
 import type { Bytes } from "../bytes/bytes.ts";
 import { printable } from "../bytes/printable.ts";
@@ -167,14 +168,13 @@ class NodeWebServer implements WebServer {
     const { servername } = socket as TLSSocket & { servername?: string | false };
     const names: TlsNames = {
       ...(servername && { asked: servername }),
-      covers: (name) => own.checkHost(name) !== undefined || own.checkIP(name) !== undefined,
+      covers: (name) => (isIP(name) ? own.checkIP(name) : own.checkHost(name)) !== undefined,
     };
     const certificates = sentCertificates(socket);
     const common = { remote, names, requests: 0 };
     if (certificates.length === 0) return common;
     if (socket.authorized) return { ...common, certificates };
-    const why = String(socket.authorizationError ?? "it does not verify");
-    const refusal = `the client certificate is not accepted: ${REASONS[why] ?? REASONS.other}`;
+    const refusal = `the client certificate is not accepted: ${whyRefused(certificates[0])}`;
     this.#failed("client-certificate", remote, new Error(refusal));
     return { ...common, refusal };
   }
@@ -262,14 +262,16 @@ function rawAnswer(status: string): string {
   return `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`;
 }
 
-/** Why a certificate does not verify, by the code of Node's TLS. */
-const REASONS: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: "it has expired",
-  CERT_NOT_YET_VALID: "it is not valid yet",
-  other: "it is not for TLS clients, or no root that is trusted here has signed it",
-};
+/** The likely reason why a certificate does not verify. What TLS says is not told apart by Deno. */
+function whyRefused(der: Bytes): string {
+  const { validFrom, validTo } = new X509Certificate(der);
+  const now = Date.now();
+  if (Date.parse(validTo) < now) return "it has expired";
+  if (Date.parse(validFrom) > now) return "it is not valid yet";
+  return "it is not for TLS clients, or no root that is trusted here has signed it";
+}
 
-/** The client's certificate and what it sent above it; none when it sent none. */
+/** The client's certificate and those above it, a root that is trusted here too; none when it sent none. */
 function sentCertificates(socket: TLSSocket): Bytes[] {
   const found: Bytes[] = [];
   let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);

@@ -7,7 +7,10 @@ import type { TcpAddress } from "./net.ts";
 export interface WebExchange {
   readonly request: Request;
   readonly remote: TcpAddress;
-  /** The client certificate (DER) and what it sent above it, verified against {@link WebServerOptions.clientRoots}. */
+  /**
+   * The client certificate (DER) and those above it, verified by TLS against {@link WebServerOptions.clientRoots}. Whose they
+   * are, and whether they count still, is for the handler to ask with each request: connections outlive certificates.
+   */
   readonly clientCertificates?: readonly Bytes[];
 }
 

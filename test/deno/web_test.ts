@@ -33,6 +33,7 @@ Deno.test("a client certificate that does not verify gets a sentence and never r
   const cases = [
     ["of another authority", await stranger.issue({}), /no root that is trusted here has signed it/],
     ["expired", await scene.authority.issue({ now: Date.now() - 2 * HOUR }), /it has expired/],
+    ["not valid yet", await scene.authority.issue({ now: Date.now() + 2 * HOUR }), /it is not valid yet/],
   ] as const;
   for (const [name, client, reason] of cases) {
     await t.step(name, async () => {

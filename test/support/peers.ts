@@ -99,6 +99,8 @@ export const sshAudit: Peer = {
 };
 export const node = systemPeer("Node", ["node"]);
 export const iperf = systemPeer("iperf3", ["iperf3"]);
+export const curl = systemPeer("curl", ["curl"]);
+export const openssl = systemPeer("OpenSSL", ["openssl"]);
 
 /** Every peer, for the set-up's list. */
 export const allPeers: readonly Peer[] = [
@@ -112,6 +114,8 @@ export const allPeers: readonly Peer[] = [
   sshAudit,
   node,
   iperf,
+  curl,
+  openssl,
 ];
 
 /**
