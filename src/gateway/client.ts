@@ -109,6 +109,11 @@ export class Client implements Requester {
     if (this.instance !== undefined) this.#tell(MeshRequest.drain, EMPTY);
   }
 
+  /** Tells an agent of ours that whose certificates count, or what was revoked, is no longer what it was. */
+  announceTrust(): void {
+    if (this.instance !== undefined) this.#tell(MeshRequest.trust, EMPTY);
+  }
+
   /** Disconnects with a sentence. Idempotent. */
   close(sentence: string): void {
     this.connection.close(undefined, sentence);

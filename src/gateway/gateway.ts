@@ -1,6 +1,7 @@
 /** The gateway: listens, lets clients in, and joins what the other files of this room do. */
 import { printable } from "../bytes/printable.ts";
 import type { PrivateKey } from "../keys/private_key.ts";
+import type { Signer } from "../keys/types.ts";
 import { hostName } from "../keys/known_hosts.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
@@ -51,6 +52,8 @@ export interface GatewayOptions {
   /** Addresses of this machine beside loopback: none but owners dial there. Default none. */
   readonly ownAddresses?: () => readonly string[];
   readonly hostKeys: readonly PrivateKey[];
+  /** The same keys, with certificates where there are any; asked for each key exchange. Default: none. */
+  readonly hostSigners?: () => readonly Signer[];
   readonly trust: Trust;
   readonly policy: Policy;
   /** Its certificates let in, and it gives them to who may have them. */
@@ -186,6 +189,7 @@ export class Gateway {
     const count = this.#parts.flows.judgeAgain(this.#policy);
     if (count > 0) this.audit.record("flows.revoked", { count, reason: "credentials or rules have changed" });
     await Promise.all([...this.#clients].map((served) => served.registrations.judgeAgain()));
+    if (trust?.authority) { for (const { client } of this.#clients) client.announceTrust(); }
   }
 
   /**
@@ -268,12 +272,12 @@ export class Gateway {
     remote: TcpAddress,
     onRefused: () => void,
   ): Promise<ServerConnection<Login>> {
-    const { crypto, clock, hostKeys, config } = this.#options;
+    const { crypto, clock, hostKeys, hostSigners, config } = this.#options;
     let judgedBy = this.#trust;
     return acceptSsh<Login>(connection, {
       crypto,
       clock,
-      hostKeys,
+      hostKeys: hostSigners ?? hostKeys,
       algorithms: config.ssh?.algorithms,
       rekey: config.ssh?.rekey,
       loginGraceMs: config.loginGrace,

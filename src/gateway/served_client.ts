@@ -3,7 +3,7 @@ import type { Bytes } from "../bytes/bytes.ts";
 import { MalformedError } from "../bytes/reader.ts";
 import { parseDialRange } from "../identity/ranges.ts";
 import type { Signer } from "../keys/types.ts";
-import { decodeAllowDial, decodeInstance, MeshRequest } from "../mesh/requests.ts";
+import { decodeAllowDial, decodeInstance, encodeUserCas, MeshRequest } from "../mesh/requests.ts";
 import type { OpenRequest } from "../routing/target.ts";
 import { announceHostKeys } from "../ssh/connection/host_key_rotation.ts";
 import { keepAlive } from "../ssh/connection/keepalive.ts";
@@ -46,6 +46,7 @@ export class ServedClient implements Dialer {
     serveForwarding(connection, router, { listenTcp: (asked) => this.registrations.listen(asked) });
     router.onRequest(MeshRequest.instance, ({ data }) => this.#takeInstance(data));
     router.onRequest(MeshRequest.private, () => client.private = true);
+    router.onRequest(MeshRequest.userCa, () => this.#userCas());
     router.onRequest(MeshRequest.allowDial, ({ data }) => this.#takeDialRanges(data));
     router.onRequest(GatewayMessage.gateway, ({ data }) => this.#takeGateway(data));
     router.onRequest(GatewayMessage.export, ({ data }) => this.registrations.export(decodeExport(data)));
@@ -94,6 +95,13 @@ export class ServedClient implements Dialer {
     if (this.registrations.size > 0) return false;
     this.client.instance = decodeInstance(data);
     return true;
+  }
+
+  async #userCas(): Promise<Bytes | false> {
+    const { authority } = this.#parts;
+    if (!authority) return false;
+    const { user } = await authority.authorities();
+    return encodeUserCas(user.map(({ blob }) => blob));
   }
 
   #takeGateway(data: Bytes): boolean {

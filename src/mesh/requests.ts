@@ -66,6 +66,11 @@ export function decodeAllowDial(data: Bytes): readonly string[] {
   return dialRanges.decode(data);
 }
 
+/** Reply to `user-ca@ssh-mesh`. @param keys blobs of public keys */
+export function encodeUserCas(keys: readonly Bytes[]): Bytes {
+  return authorities.encode(keys);
+}
+
 /** Reply to `user-ca@ssh-mesh`: blobs of public keys, as views. @throws {MalformedError} */
 export function decodeUserCas(reply: Bytes): readonly Bytes[] {
   return authorities.decode(reply);
