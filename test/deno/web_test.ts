@@ -139,7 +139,8 @@ Deno.test("an error of the handler is 500 without detail, and goes to the log", 
   assert.equal(await response.text(), "the answer could not be made\n");
   const [{ stage, error }] = scene.failures;
   assert.equal(stage, "handler");
-  assert.match(error.message, /^the database says [^\u001b]*$/);
+  assert.match(error.message, /^the database says /);
+  assert.ok(!error.message.includes("\u001b"));
 });
 
 Deno.test("a body that fails midway ends the connection", async () => {
