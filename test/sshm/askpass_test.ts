@@ -8,7 +8,8 @@ import type { Folder } from "../support/folder.ts";
 import { sharedFolder, temporaryFolder } from "../support/folder.ts";
 import { type KeyFile, knownHost, makeKey } from "../support/keygen.ts";
 import { readSigner } from "../support/library_server.ts";
-import { meshEnvironment, meshLine } from "../support/mesh.ts";
+import { askpassEnvironment, askpassFile } from "../support/askpass.ts";
+import { meshLine } from "../support/mesh.ts";
 import { openssh, opensshNewest, type Peer, peerStep, peerTest } from "../support/peers.ts";
 import { run } from "../support/process.ts";
 import { opensshOptions } from "../support/stock_client.ts";
@@ -122,22 +123,8 @@ async function askingServer(hostKey: KeyFile, words: { readonly first: string; r
 const madeToken = (length: number) =>
   `eyJhbGciOiJSUzI1NiJ9.${"aZ09_-".repeat(length)}`.slice(0, length - 4) + ".sig";
 
-/** Environment in which `ssh` asks sshm. @param host the name that the gateway is known by */
-function asking(folder: Folder, variables: Record<string, string>, host = "127.0.0.1") {
-  Deno.mkdirSync(folder.at("run"), { recursive: true, mode: 0o700 });
-  return {
-    ...meshEnvironment(folder.path),
-    XDG_RUNTIME_DIR: folder.at("run"),
-    SSHM_GATEWAY: `${host}:15022`,
-    ...variables,
-  };
-}
-
-/** What a user would write as `SSH_ASKPASS`: a program file. */
-function askpassFile(folder: Folder): string {
-  const words = meshLine("sshm", []).map((word) => `'${word}'`).join(" ");
-  return folder.write("askpass", `#!/bin/sh\nexec ${words} "$@"\n`, 0o700);
-}
+const asking = (folder: Folder, variables: Record<string, string>, host = "127.0.0.1") =>
+  askpassEnvironment(folder, `${host}:15022`, variables);
 
 async function loginWith(
   peer: Peer,

@@ -1,0 +1,251 @@
+/** Nobody has a long-lived key: tokens, the certificates that they give, and stock programs that take them. */
+import assert from "node:assert/strict";
+import { ANN, BOB, identityScene, type Person, TRUST_DOMAIN } from "../support/identity_scene.ts";
+import { findProgram, openssh, opensshNewest, peerStep, peerTest } from "../support/peers.ts";
+import { run, start, succeed } from "../support/process.ts";
+import { lastLine } from "../support/stock_client.ts";
+import { waitUntil } from "../support/wait.ts";
+
+const keygen = findProgram("ssh-keygen") ?? "ssh-keygen";
+
+/** What `ssh-keygen -L` reads in a certificate: labels to values, lists joined by spaces. */
+async function readWithKeygen(file: string): Promise<Record<string, string>> {
+  const { text } = await succeed([keygen, "-L", "-f", file]);
+  const facts: Record<string, string> = {};
+  let label = "";
+  for (const line of text.split("\n").slice(1)) {
+    const [, name, value] = /^ {8}(\S[^:]*): ?(.*)$/.exec(line) ?? [];
+    if (name) facts[label = name] = value;
+    else if (line.trim()) facts[label] = `${facts[label]} ${line.trim()}`.trim();
+  }
+  return facts;
+}
+
+const WEB = { namespace: "shop", account: "web" };
+/** What an agent is told about who may log in. */
+const SRE_MAY = ["--trust-user-ca", "gateway", "--allow-principal", "group:sre"];
+
+peerTest(
+  "a pod registers by its token, a person gets a certificate by theirs and logs in there: no prompt, no key copied",
+  [openssh],
+  async (t) => {
+    await using scene = await identityScene();
+    await using pod = await scene.startPod(WEB, { args: SRE_MAY });
+    const ann = await scene.person("ann", ANN);
+
+    await t.step("the gateway knows her by her token alone", async () => {
+      const { code, text, stderr } = await ann.ssh(["gw", "whoami"]);
+      assert.equal(code, 0, stderr);
+      assert.match(text, /^name +ann@mycorp\.com$/m);
+      assert.match(text, /^kind +jwt$/m);
+    });
+    await t.step("the certificate says who she is, for ten minutes at most", async () => {
+      await ann.signIn();
+      const facts = await readWithKeygen(ann.certificate);
+      assert.match(facts.Type, /user certificate$/);
+      assert.equal(facts.Principals, "ann@mycorp.com group:sre");
+      assert.equal(facts["Public key"].split(" ")[1], ann.key.fingerprint);
+      assert.match(facts["Key ID"], /ann@mycorp\.com/);
+      assert.match(facts["Key ID"], new RegExp(scene.provider.issuer));
+      const [, from, to] = /from (\S+) to (\S+)/.exec(facts.Valid)!;
+      const lasts = Date.parse(to) - Date.parse(from);
+      assert.ok(lasts > 5 * 60_000 && lasts <= 15 * 60_000, facts.Valid);
+    });
+    for (const peer of [openssh, opensshNewest]) {
+      await peerStep(t, `${peer.name} lands on the pod, asking nothing`, [peer], async () => {
+        const args = ["-o", "BatchMode=yes", pod.fqdn, "echo in; id -un"];
+        const { code, text, stderr } = await ann.ssh(args, { peer, env: { HOME: ann.folder.path } });
+        assert.equal(code, 0, stderr);
+        assert.equal(text.split("\n")[0], "in");
+      });
+    }
+    await t.step(
+      "the pod proves its name by a certificate, for nobody's known_hosts holds its key",
+      async () => {
+        const { stderr } = await ann.ssh(["-v", "-o", "BatchMode=yes", pod.fqdn, "true"]);
+        assert.match(stderr, new RegExp(`Server host certificate: .*ID .*`));
+        assert.match(
+          stderr,
+          new RegExp(`Host '${pod.fqdn}' is known and matches the .*CERT host certificate`),
+        );
+        const hosts = Deno.readTextFileSync(ann.knownHosts);
+        assert.match(hosts, /^@cert-authority /m);
+        assert.ok(!/^@cert-authority \*[ ,]/m.test(hosts), hosts);
+      },
+    );
+    await t.step("another login name is refused with the right one in the message", async () => {
+      const { code, stderr } = await ann.ssh(["-l", "postgres", "-o", "BatchMode=yes", pod.fqdn, "true"]);
+      assert.equal(code, 255);
+      assert.match(stderr, /Permission denied|log in as/i);
+    });
+    await t.step("who is not of the group reaches nothing, and learns nothing", async () => {
+      const bob = await scene.person("bob", BOB);
+      await bob.signIn();
+      assert.equal((await readWithKeygen(bob.certificate)).Principals, "bob@mycorp.com");
+      const { code, stderr } = await bob.ssh(["-o", "StrictHostKeyChecking=no", pod.fqdn, "true"]);
+      assert.equal(code, 255);
+      assert.match(stderr, /administratively prohibited|stdio forwarding failed/);
+    });
+    await t.step("the audit says who came with what, and holds no token", async () => {
+      const audit = await waitUntil("the audit", () => {
+        const text = Deno.readTextFileSync(`${scene.gateway.state}/audit.jsonl`);
+        return /ann@mycorp\.com/.test(text) && text;
+      });
+      assert.match(audit, /"web@shop\.prod\.mycorp\.com"/);
+      const logs = [audit, scene.gateway.process.stdout, scene.gateway.process.stderr, pod.process.stdout];
+      for (const token of [ann.folder.read("token"), Deno.readTextFileSync(pod.tokenFile)]) {
+        const signature = token.trim().split(".")[2];
+        for (const log of logs) assert.ok(!String(log).includes(signature));
+      }
+    });
+  },
+);
+
+peerTest(
+  "a certificate gets no certificate, nor does it outlive the token that it was got with",
+  [openssh],
+  async () => {
+    await using scene = await identityScene();
+    const ann = await scene.person("ann", ANN);
+    await ann.signIn();
+    // Now her key has a certificate beside it, and no token.
+    const again = await ann.ssh(["-o", "BatchMode=yes", "gw", "cert"], {
+      stdin: `${ann.key.line}\n`,
+      env: { HOME: ann.folder.path },
+    });
+    assert.notEqual(again.code, 0);
+    assert.match(again.stderr, /certificate/);
+    Deno.removeSync(ann.certificate);
+    const long = await ann.ssh(["gw", "cert", "--ttl", "8h"], { stdin: `${ann.key.line}\n` });
+    assert.notEqual(long.code, 0);
+    assert.equal(long.text, "");
+  },
+);
+
+/** A session of `person` on `host` that stays open. Resolves when it is. */
+async function openSession(person: Person, host: string) {
+  const line = person.line(["-o", "BatchMode=yes", host, "echo open; read line; echo $line"]);
+  const session = start(line, { env: person.env, stdin: "piped" });
+  await session.stdout.match(/^open$/);
+  return session;
+}
+
+/** How long it takes until the session has ended, in milliseconds. */
+async function untilEnded(session: Awaited<ReturnType<typeof openSession>>): Promise<number> {
+  const began = performance.now();
+  await waitUntil("the end of the session", () => session.exited, 10_000);
+  return performance.now() - began;
+}
+
+peerTest(
+  "revocation ends within five seconds what is open, at the gateway and on the node",
+  [openssh],
+  async (t) => {
+    await using scene = await identityScene();
+    await using pod = await scene.startPod(WEB, { args: SRE_MAY });
+    const ann = await scene.person("ann", ANN);
+    const ways: [name: string, words: () => Promise<string[]>][] = [
+      ["by serial", async () => ["serial", (await readWithKeygen(ann.certificate)).Serial]],
+      [
+        "by key id",
+        async () => [
+          "key-id",
+          ...(await readWithKeygen(ann.certificate))["Key ID"].replaceAll('"', "").split(" "),
+        ],
+      ],
+      ["by key", () => Promise.resolve(["key", ann.key.fingerprint])],
+    ];
+    for (const [name, words] of ways) {
+      await t.step(name, async () => {
+        await ann.signIn();
+        await using session = await openSession(ann, pod.fqdn);
+        const revoked = await scene.sshm("revoke", ...await words(), "--reason", "the laptop is gone");
+        assert.equal(revoked.code, 0, revoked.stderr);
+        assert.ok(await untilEnded(session) < 5000);
+        const after = await ann.ssh(["-o", "BatchMode=yes", "gw", "whoami"], {
+          env: { HOME: ann.folder.path },
+        });
+        assert.notEqual(after.code, 0);
+      });
+    }
+    await t.step("what was revoked is listed, with the reason", async () => {
+      const list = JSON.parse((await scene.sshm("revoked", "--json")).text);
+      assert.equal(list.length, ways.length);
+      assert.ok(list.every(({ reason }: { reason: string }) => reason === "the laptop is gone"));
+    });
+    await t.step("an identity goes with its tokens", async () => {
+      const bob = await scene.person("bob", BOB);
+      assert.equal((await bob.ssh(["gw", "whoami"])).code, 0);
+      const revoked = await scene.sshm("revoke", "identity", scene.provider.issuer, BOB.sub);
+      assert.equal(revoked.code, 0, revoked.stderr);
+      assert.notEqual((await bob.ssh(["gw", "whoami"])).code, 0);
+    });
+  },
+);
+
+peerTest("expiry ends what is new and leaves open what is open", [openssh], async () => {
+  await using scene = await identityScene();
+  await using pod = await scene.startPod(WEB, { args: SRE_MAY });
+  const ann = await scene.person("ann", ANN);
+  await ann.signIn("6s");
+  await using session = await openSession(ann, pod.fqdn);
+  const certificate = await readWithKeygen(ann.certificate);
+  const until = Date.parse(/to (\S+)/.exec(certificate.Valid)![1] + "Z");
+  await waitUntil("the certificate's end", () => Date.now() > until + 1000);
+  const after = await ann.ssh(["-o", "BatchMode=yes", pod.fqdn, "true"], { env: { HOME: ann.folder.path } });
+  assert.notEqual(after.code, 0, "it opens nothing new");
+  const writer = session.stdin!.getWriter();
+  await writer.write(new TextEncoder().encode("still here\n"));
+  writer.releaseLock();
+  await session.stdout.match(/^still here$/);
+});
+
+peerTest(
+  "a pod's registration outlives its token and takes the next one from the same file",
+  [openssh],
+  async () => {
+    await using scene = await identityScene();
+    await using pod = await scene.startPod(WEB, { args: SRE_MAY, lifetime: 5 });
+    await waitUntil("the token's end", async () => {
+      const list = JSON.parse((await scene.sshm("node", "ls", "--json")).text);
+      assert.ok(list.some(({ name }: { name: string }) => name === pod.fqdn), "it stays registered");
+      return performance.now() > 0 && Date.now() > expiry(Deno.readTextFileSync(pod.tokenFile)) + 1000;
+    });
+    Deno.writeTextFileSync(pod.tokenFile, await scene.cluster.podToken(WEB));
+    await scene.gateway.kill();
+    scene.gateway = await scene.gateway.restart();
+    await waitUntil("the pod again", async () => {
+      const { text } = await scene.sshm("node", "ls", "--json");
+      return text.includes(pod.fqdn);
+    });
+  },
+);
+
+/** Milliseconds since 1970. */
+function expiry(token: string): number {
+  return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))).exp * 1000;
+}
+
+peerTest(
+  "the gateway offers stock clients that know no certificates its plain host key",
+  [openssh],
+  async () => {
+    await using scene = await identityScene();
+    const { text } = await run(
+      openssh.line("ssh-keyscan", "-t", "ed25519", "-p", `${scene.gateway.port}`, "127.0.0.1"),
+    );
+    assert.match(text, new RegExp(scene.gateway.hostKey.bare.replaceAll(/[+/]/g, "\\$&")));
+    const certified = await run(
+      openssh.line("ssh-keyscan", "-c", "-p", `${scene.gateway.port}`, "127.0.0.1"),
+    );
+    const line = certified.text.split("\n").find((line) => line.includes("-cert-v01@openssh.com"));
+    assert.ok(line, certified.text + certified.stderr);
+    const file = scene.folder.write("gateway-cert.pub", line.split(" ").slice(1).join(" ") + "\n");
+    const facts = await readWithKeygen(file);
+    assert.match(facts.Type, /host certificate$/);
+    assert.deepEqual(facts.Principals.split(" "), ["localhost"]);
+    assert.equal(lastLine(facts["Critical Options"]), "(none)");
+  },
+);
+
+void TRUST_DOMAIN;
