@@ -1,10 +1,11 @@
 /** The agent's command: parse, wire, run, drain. */
-import { Agent, type AgentHost, builtInServer, defaultPolicy } from "../src/agent/agent.ts";
+import { Agent, type AgentHost } from "../src/agent/agent.ts";
 import type { Peer, ServerPolicy } from "../src/agent/built_in_server.ts";
 import type { AgentConfig } from "../src/agent/config.ts";
 import { type AgentEvent, type EventLog, formatJson, formatText } from "../src/agent/events.ts";
 import { AgentError, exitCodes, type ExitReason } from "../src/agent/exit_codes.ts";
 import { parseFlags } from "../src/agent/flags.ts";
+import { builtInServer, defaultPolicy } from "../src/agent/own_server.ts";
 import type { SshdPolicy } from "../src/agent/sshd_policy.ts";
 import { builtinPrograms, type ServedFiles } from "../src/agent/sftp_program.ts";
 import { accountSource, findAccount } from "../src/deno/account.ts";
@@ -38,6 +39,8 @@ async function main(): Promise<number> {
     return exitCodes.ended.code;
   }
   const config = parsed;
+  // It is read, and no business of what this process starts.
+  if (Deno.env.get("SSHM_JOIN")) Deno.env.delete("SSHM_JOIN");
   const log = eventLog(config);
   const host = await systemHost(log);
   const sshd = config.sshdConfig === undefined ? undefined : await sshdPolicy(config.sshdConfig, host);
@@ -105,7 +108,7 @@ async function stdioPolicy(config: AgentConfig, host: AgentHost): Promise<Server
   for (let tries = 1;; tries++) {
     try {
       const state = await openStateFolder(config.state, "agent-stdio.lock");
-      return await defaultPolicy(config, host, state, () => []).finally(() => state.close());
+      return await defaultPolicy(config, host, state).finally(() => state.close());
     } catch (error) {
       if (!(error instanceof StateError) || error.code !== "in-use" || tries === STATE_TRIES) throw error;
       await systemClock.sleep(STATE_RETRY_MS);
@@ -151,6 +154,7 @@ async function systemHost(log: EventLog): Promise<AgentHost> {
     account: await accountSource.own(),
     findAccount,
     inherited: inheritedEnvironment(),
+    environment: () => Deno.env.toObject(),
     ownAddresses,
     log,
   };

@@ -13,23 +13,29 @@ import type { ForwardedConnection } from "../ssh/forward/outgoing.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
 import { relay } from "../streams/relay.ts";
 import type { BuiltInServer, Peer, ServerPolicy } from "./built_in_server.ts";
+import { keepCertificates } from "./certificates.ts";
 import type { AgentConfig } from "./config.ts";
+import { AgentCredentials } from "./credentials.ts";
 import type { EventLog } from "./events.ts";
 import type { BuiltinPrograms, SessionHost } from "./exec.ts";
 import { AgentError } from "./exit_codes.ts";
 import type { Exposure } from "./exposure.ts";
 import { forwardPolicy } from "./forwarding.ts";
 import { formatGateway } from "./gateway_address.ts";
+import { GatewayAuthorities } from "./gateway_authorities.ts";
 import { GatewayLink, type LinkContext } from "./gateway_link.ts";
 import { GatewayTrust, type TrustAnchors } from "./gateway_trust.ts";
-import { loadIdentities } from "./identity.ts";
+import { type IdentitySources, loadIdentities } from "./identity.ts";
+import { type JoinToken, readJoinToken } from "./join_token.ts";
 import type { LocalForward } from "./local_forward.ts";
 import type { Account } from "./login.ts";
-import { type LoginFiles, readLoginFiles } from "./login_files.ts";
 import { Membership } from "./membership.ts";
-import { ownHostKey } from "./own_host_key.ts";
-import { ownPolicy } from "./own_policy.ts";
+import type { OwnHostKey } from "./own_host_key.ts";
+import { builtInServer, ownServer } from "./own_server.ts";
 import { requireText } from "./text_file.ts";
+import { tokenCommand } from "./token_command.ts";
+import { tokenMetadata } from "./token_metadata.ts";
+import { type TokenConfig, tokenFile, type TokenSource } from "./token_source.ts";
 
 /** The system around an agent: everything that it does to the world goes through here. */
 export interface AgentHost {
@@ -47,6 +53,8 @@ export interface AgentHost {
   findAccount(name: string): Promise<Account | undefined>;
   /** What sessions inherit of the environment. */
   readonly inherited: Readonly<Record<string, string>>;
+  /** The whole environment, for a command that gets tokens. */
+  environment(): Readonly<Record<string, string>>;
   /** This machine's addresses beside loopback. */
   ownAddresses(): readonly string[];
   readonly log: EventLog;
@@ -55,31 +63,39 @@ export interface AgentHost {
 /** How long a forward waits for a gateway before it gives up on a connection, in milliseconds. */
 const LINK_PATIENCE_MS = 10_000;
 
+/** What an agent is made of, read and checked. */
+interface AgentParts {
+  readonly state: StateFolder;
+  readonly trust: GatewayTrust;
+  readonly credentials: AgentCredentials;
+  readonly policy: ServerPolicy;
+  /** Of the built-in server, where the agent has one of its own. */
+  readonly hostKey?: OwnHostKey;
+  readonly authorities?: GatewayAuthorities;
+}
+
 /** An agent that is set up; {@link Agent.run} starts it. */
 export class Agent {
   readonly #config: AgentConfig;
   readonly #host: AgentHost;
-  readonly #policy: ServerPolicy;
+  readonly #parts: AgentParts;
   #server?: Promise<BuiltInServer>;
   readonly #membership: Membership<GatewayLink>;
   readonly #life = new AbortController();
   #listeners: NetListener[] = [];
   #ready = false;
+  /** What gateways refuse for good is said once. */
+  readonly #said = new Set<string>();
 
-  private constructor(
-    config: AgentConfig,
-    host: AgentHost,
-    state: StateFolder,
-    trust: GatewayTrust,
-    policy: ServerPolicy,
-  ) {
+  private constructor(config: AgentConfig, host: AgentHost, parts: AgentParts) {
     this.#config = config;
     this.#host = host;
-    this.#policy = policy;
-    const context = this.#linkContext(trust, state);
+    this.#parts = parts;
+    const context = this.#linkContext();
     this.#membership = new Membership({
       gateways: config.gateways,
-      open: async (gateway, signal) => this.#registered(await GatewayLink.open(gateway, context, signal)),
+      open: async (gateway, signal) =>
+        await this.#registered(await GatewayLink.open(gateway, context, signal)),
       clock: host.clock,
       random: host.random,
       log: host.log,
@@ -97,17 +113,32 @@ export class Agent {
     state: StateFolder,
     policy?: ServerPolicy,
   ): Promise<Agent> {
-    const trust = new GatewayTrust(
-      await readAnchors(config, host),
+    const { clock, random, log, files } = host;
+    const join = config.join === undefined ? undefined : await readJoinToken(config.join, files);
+    const trust = new GatewayTrust(await readAnchors(config, host, join), state, () => clock.now(), log);
+    const credentials = new AgentCredentials({
+      identities: identitySources(config, host, state),
+      trust,
       state,
-      () => host.clock.now(),
-      host.log,
-    );
-    // The first dial reads it again; here it is only to be sure that there is one.
-    await loadIdentities(identitySources(config, host, state));
-    const serverPolicy: ServerPolicy = policy ??
-      await defaultPolicy(config, host, state, () => agent.#membership.link?.userCas ?? []);
-    const agent: Agent = new Agent(config, host, state, trust, serverPolicy);
+      clock,
+      log,
+      token: config.token && tokenSource(config.token, host),
+      audience: config.tokenAudience,
+      join,
+    });
+    await checkCredentials(config, host, state, credentials);
+    const authorities = config.login.userCas.includes("gateway")
+      ? new GatewayAuthorities({ clock, random, log, onChange: () => void agent.#judgeAnew() })
+      : undefined;
+    const own = policy ? undefined : await ownServer(config, host, state, authorities);
+    const agent: Agent = new Agent(config, host, {
+      state,
+      trust,
+      credentials,
+      policy: policy ?? own!.policy,
+      hostKey: own?.hostKey,
+      authorities,
+    });
     return agent;
   }
 
@@ -134,25 +165,23 @@ export class Agent {
     this.#life.abort(new Error("the agent stops"));
   }
 
-  #linkContext(trust: GatewayTrust, state: StateFolder): LinkContext {
+  #linkContext(): LinkContext {
     const { net, clock, crypto, log, account, ownAddresses } = this.#host;
-    const { allowDial, name, exposures, login } = this.#config;
+    const { allowDial, name, exposures } = this.#config;
+    const { trust, credentials } = this.#parts;
     return {
       net,
       clock,
       crypto,
       trust,
       log,
-      // What is wrong with a key that is not used was said at the start.
-      identities: () =>
-        loadIdentities({ ...identitySources(this.#config, this.#host, state), log: () => {} }),
+      credentials: (gateway, signal) => credentials.forDial(gateway, signal),
       user: account.name,
       instance: encodeHex(randomBytes(16)),
       name,
       exposures,
       private: this.#config.private,
       allowDial: allowDial.map(({ text }) => text),
-      trustUserCa: login.userCas.includes("gateway"),
       onConnection: (exposure, connection) => this.#serveExposure(exposure, connection),
       dialPolicy: forwardPolicy({
         dial: allowDial.length === 0
@@ -164,20 +193,50 @@ export class Agent {
     };
   }
 
-  #registered(link: GatewayLink): GatewayLink {
+  async #registered(link: GatewayLink): Promise<GatewayLink> {
     const { log } = this.#host;
     const gateway = formatGateway(link.gateway);
+    const { signal } = this.#life;
+    // Whoever comes in by the first connection is judged by what this gateway says.
+    await this.#parts.authorities?.follow(link, signal);
     for (const registration of link.registrations) log({ event: "registered", ...registration, gateway });
     if (!this.#ready) log({ event: "ready", gateway });
     this.#ready = true;
+    if (link.ours) {
+      this.#certified(link).catch((error) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        log({ event: "warning", message: `no certificates of ${gateway}: ${reason}` });
+      });
+    }
     return link;
+  }
+
+  async #certified(link: GatewayLink): Promise<void> {
+    const { clock, random, log } = this.#host;
+    const { state, credentials, hostKey } = this.#parts;
+    const serves = this.#config.exposures.some(({ target }) => target === "ssh");
+    await keepCertificates(link, {
+      hostKey: serves ? hostKey : undefined,
+      loginKey: await credentials.certifiedKey(),
+      state,
+      clock,
+      random,
+      log,
+      said: this.#said,
+      signal: this.#life.signal,
+    });
+  }
+
+  /** Ends the logins that what the gateway has revoked takes back. */
+  async #judgeAnew(): Promise<void> {
+    await (await this.#server)?.judgeAnew();
   }
 
   async #serveExposure({ target }: Exposure, connection: ForwardedConnection): Promise<void> {
     const { originator } = connection;
     if (target === "ssh") {
       const peer: Peer = { address: originator?.host ?? "", port: originator?.port ?? 0 };
-      const server = await (this.#server ??= builtInServer(this.#host, this.#policy));
+      const server = await (this.#server ??= builtInServer(this.#host, this.#parts.policy));
       await server.serve(connection.accept(), peer, { signal: this.#life.signal });
       return;
     }
@@ -235,62 +294,55 @@ export class Agent {
   }
 }
 
-/** The built-in server, loaded by the first who asks: an agent that only waits does without its code. */
-export async function builtInServer(host: AgentHost, policy: ServerPolicy): Promise<BuiltInServer> {
-  const { BuiltInServer } = await import("./built_in_server.ts");
-  const { crypto, clock, sessions, builtins, inherited, log, net, ownAddresses } = host;
-  const forwards = { net, ownAddresses };
-  return new BuiltInServer({ policy, crypto, clock, sessions, forwards, builtins, inherited, log });
-}
-
-/** The policy without an sshd_config. @throws {AgentError | StateError} */
-export async function defaultPolicy(
+function identitySources(
   config: AgentConfig,
-  host: AgentHost,
+  { files, log }: AgentHost,
   state: StateFolder,
-  gatewayCas: () => LinkUserCas,
-): Promise<ServerPolicy> {
-  const { files, log, clock, account, sessions } = host;
-  const { login, allowDial } = config;
-  const first = await readLoginFiles(login, files, log);
-  const nobody = first.keys.length === 0 && login.userCas.length === 0;
-  if (nobody && (config.stdio || config.exposures.some(({ target }) => target === "ssh"))) {
-    log({
-      event: "warning",
-      message:
-        "NOBODY can log in here: there is no key in --authorized-keys, ~/.ssh or SSH_AUTHORIZED_KEYS, and no " +
-        "--trust-user-ca",
-    });
-  }
-  // What was wrong with the files was said at the start.
-  const again = async (): Promise<LoginFiles> => await readLoginFiles(login, files, () => {});
-  return ownPolicy({
-    account,
-    findAccount: (name) => host.findAccount(name),
-    sessions,
-    clock,
-    hostKeys: [await ownHostKey(state)],
-    files: again,
-    gatewayCas,
-    principals: login.principals,
-    allowDial,
-  });
-}
-
-type LinkUserCas = GatewayLink["userCas"];
-
-function identitySources(config: AgentConfig, { files, log }: AgentHost, state: StateFolder) {
+): IdentitySources {
   return { files, path: config.identity, home: config.login.home, state, log };
 }
 
-async function readAnchors({ trust }: AgentConfig, { files, log }: AgentHost): Promise<TrustAnchors> {
+function tokenSource(
+  config: TokenConfig,
+  { files, clock, sessions, environment, log }: AgentHost,
+): TokenSource {
+  switch (config.kind) {
+    case "file":
+      return tokenFile(config.path, files);
+    case "command":
+      return tokenCommand(config.command, { processes: sessions.processes, clock, environment, log });
+    case "metadata":
+      return tokenMetadata(config.host, clock);
+  }
+}
+
+/** What can be known without dialling; the first dial reads it all again. @throws {AgentError | StateError} */
+async function checkCredentials(
+  config: AgentConfig,
+  host: AgentHost,
+  state: StateFolder,
+  credentials: AgentCredentials,
+): Promise<void> {
+  const { gateways, token, join } = config;
+  if (token === undefined && join === undefined) {
+    return void await loadIdentities(identitySources(config, host, state));
+  }
+  if (token?.kind === "file") await tokenFile(token.path, host.files).read("", new AbortController().signal);
+  for (const gateway of gateways) await credentials.check(gateway);
+}
+
+async function readAnchors(
+  { trust }: AgentConfig,
+  { files, log }: AgentHost,
+  joinToken: JoinToken | undefined,
+): Promise<TrustAnchors> {
   const { knownHosts: paths, gatewayKeys: fingerprints } = trust;
-  if (paths.length === 0) return { fingerprints };
+  if (paths.length === 0) return { fingerprints, joinToken };
   const texts = await Promise.all(paths.map((path) => requireText(files, path, "known hosts")));
   const entries = texts.flatMap(({ path, text }) => {
     const { entries, faults } = parseKnownHosts(text);
     for (const { line, reason } of faults) log({ event: "warning", message: `${path}:${line}: ${reason}` });
     return entries;
   });
-  return { fingerprints, knownHosts: { paths, hosts: { entries, faults: [] } } };
+  return { fingerprints, joinToken, knownHosts: { paths, hosts: { entries, faults: [] } } };
 }

@@ -7,7 +7,7 @@ import type { ServerAuth } from "../ssh/auth/server/types.ts";
 import { announceHostKeys } from "../ssh/connection/host_key_rotation.ts";
 import { Router } from "../ssh/connection/router.ts";
 import type { RekeyLimit } from "../ssh/transport/config.ts";
-import { ChannelOpenReason, SshError } from "../ssh/error.ts";
+import { ChannelOpenReason, DisconnectReason, SshError } from "../ssh/error.ts";
 import { serveForwarding } from "../ssh/forward/incoming.ts";
 import { acceptSsh, type ServerConnection } from "../ssh/server.ts";
 import { serveSession } from "../ssh/session/server.ts";
@@ -40,6 +40,11 @@ export interface Login {
   readonly maxSessions: number;
   /** Asks the client whether it is there; undefined: never. */
   readonly alive?: KeepaliveTimes;
+  /**
+   * Says why the credential would not be let in any more, its expiry apart: that ends only what is new. Undefined while
+   * it would.
+   */
+  judgeAnew?(): Promise<string | undefined>;
   /** Whether `account` is not the agent's own: programs then run as that one, and none is built in. */
   readonly other?: boolean;
 }
@@ -69,11 +74,20 @@ export interface BuiltInServerOptions {
   readonly log: EventLog;
 }
 
+interface OpenLogin {
+  readonly ssh: ServerConnection<Login>;
+  readonly from: string;
+}
+
 /** How one connection went. */
 export type ServedConnection = "authenticated" | "refused";
 
 export class BuiltInServer {
   readonly #options: BuiltInServerOptions;
+  /** Who is logged in. */
+  readonly #open = new Set<OpenLogin>();
+  /** Counts {@link judgeAnew}: a login that was decided before and is entered after it must not slip through. */
+  #judged = 0;
 
   constructor(options: BuiltInServerOptions) {
     this.#options = options;
@@ -95,6 +109,7 @@ export class BuiltInServer {
     const from = peer.address;
     /** The name and the reason of the last refusal: what an authentication that failed is logged with. */
     let refused: { user: string; reason?: string } | undefined;
+    const judged = this.#judged;
     try {
       const { auth, ...settings } = await policy(peer);
       const ssh = await acceptSsh<Login>(connection, {
@@ -113,7 +128,10 @@ export class BuiltInServer {
       const { user, identity: { credential } } = ssh.authenticated;
       authenticated?.();
       log({ event: "login", user, from, result: "accepted", credential });
-      await ssh.closed;
+      const entry = { ssh, from };
+      this.#open.add(entry);
+      if (judged !== this.#judged) this.#judge(entry);
+      await ssh.closed.finally(() => this.#open.delete(entry));
       return "authenticated";
     } catch (error) {
       const reason = refused?.reason ?? (error instanceof Error ? error.message : String(error));
@@ -124,6 +142,27 @@ export class BuiltInServer {
       }
       connection.close(error);
       return "refused";
+    }
+  }
+
+  /** Ends the logins whose credential was taken back: to be called when something was. Never rejects. */
+  async judgeAnew(): Promise<void> {
+    this.#judged++;
+    await Promise.all([...this.#open].map((login) => this.#judge(login)));
+  }
+
+  async #judge({ ssh, from }: OpenLogin): Promise<void> {
+    const { log } = this.#options;
+    const { user, identity } = ssh.authenticated;
+    try {
+      const reason = await identity.judgeAnew?.();
+      if (reason === undefined) return;
+      log({ event: "ended", user, from, credential: identity.credential, reason });
+      ssh.close(DisconnectReason.byApplication, "your credential is not accepted any more");
+    } catch (error) {
+      // What cannot be judged goes on: a file that cannot be read takes nobody's login away.
+      const why = error instanceof Error ? error.message : String(error);
+      log({ event: "warning", message: `the login of ${user} from ${from} cannot be judged anew: ${why}` });
     }
   }
 

@@ -4,6 +4,7 @@ import type { Exposure } from "./exposure.ts";
 import type { GatewayAddress } from "./gateway_address.ts";
 import type { LocalForward } from "./local_forward.ts";
 import type { PrincipalGrant } from "./principals.ts";
+import type { TokenConfig } from "./token_source.ts";
 
 export interface AgentConfig {
   /** Tried in turn; none: the agent serves without one. */
@@ -12,6 +13,12 @@ export interface AgentConfig {
   readonly name?: string;
   /** Path of the private key; undefined: looked for. */
   readonly identity?: string;
+  /** Where tokens come from that log in at gateways. */
+  readonly token?: TokenConfig;
+  /** For whom they are; undefined: the gateway, `ssh://HOST`. */
+  readonly tokenAudience?: string;
+  /** A join token, or `@FILE` with one. Secret. */
+  readonly join?: string;
   readonly trust: GatewayTrust;
   readonly exposures: readonly Exposure[];
   /** Nothing of it is ever published. */

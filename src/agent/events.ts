@@ -27,6 +27,23 @@ export type AgentEvent =
   | { readonly event: "draining"; readonly gateway: string }
   /** A host key was believed because it was the first, or changed as its gateway announced. */
   | { readonly event: "pinned"; readonly gateway: string; readonly fingerprint: string }
+  /** A join token was used up: from now on the key logs in. */
+  | {
+    readonly event: "enrolled";
+    readonly gateway: string;
+    readonly name: string;
+    readonly fingerprint: string;
+  }
+  /** A gateway gave a certificate: for the built-in server's host key, or to log in with. */
+  | {
+    readonly event: "certificate";
+    readonly gateway: string;
+    readonly role: "host" | "user";
+    readonly principals: readonly string[];
+    readonly serial: string;
+    /** ISO 8601; undefined: never. */
+    readonly expires?: string;
+  }
   /** Somebody logged in on the built-in server, or did not. */
   | {
     readonly event: "login";
@@ -35,6 +52,14 @@ export type AgentEvent =
     readonly result: "accepted" | "refused";
     readonly credential?: string;
     readonly reason?: string;
+  }
+  /** A login was taken back: its credential is revoked, or would not be let in any more. */
+  | {
+    readonly event: "ended";
+    readonly user: string;
+    readonly from: string;
+    readonly credential: string;
+    readonly reason: string;
   }
   | { readonly event: "warning"; readonly message: string }
   | { readonly event: "info"; readonly message: string }
@@ -77,6 +102,15 @@ function sentence(event: AgentEvent): string {
     case "pinned":
       return `WARNING: the host key of ${event.gateway} was not known and is believed from now on: ${event.fingerprint}. ` +
         "Compare it with what the gateway prints at its start";
+    case "enrolled":
+      return `enrolled at ${event.gateway} as ${event.name} with the key ${event.fingerprint}`;
+    case "certificate": {
+      const what = event.role === "host" ? "the host key is certified" : "a certificate to log in with";
+      const until = event.expires ? ` until ${event.expires}` : "";
+      return `${event.gateway}: ${what} for ${event.principals.join(", ")}${until}`;
+    }
+    case "ended":
+      return `login of ${event.user} from ${event.from} by ${event.credential} ended: ${event.reason}`;
     case "login": {
       const { user, from, result, credential, reason } = event;
       return `login of ${user} from ${from} ${result}${credential ? ` by ${credential}` : ""}${

@@ -8,6 +8,8 @@ import { DEFAULT_EXPOSURES, parseExposure } from "./exposure.ts";
 import { parseGatewayAddress } from "./gateway_address.ts";
 import { parseConnect, parseLocalForward } from "./local_forward.ts";
 import { parsePrincipalGrant } from "./principals.ts";
+import { METADATA_HOST } from "./token_metadata.ts";
+import type { TokenConfig } from "./token_source.ts";
 
 /** What flags are read with. */
 export interface FlagSources {
@@ -42,6 +44,32 @@ const FLAGS: readonly Flag[] = [
     variable: "SSHM_IDENTITY",
   },
   {
+    flags: "--token-file <FILE>",
+    help: "a token that logs in at the gateway, read anew before each dial",
+    variable: "SSHM_TOKEN_FILE",
+  },
+  {
+    flags: "--token-command <COMMAND>",
+    help: "the shell runs it for each token, which it prints; SSHM_TOKEN_AUDIENCE says for whom",
+    variable: "SSHM_TOKEN_COMMAND",
+  },
+  {
+    flags: "--token-metadata",
+    help: "tokens of Google's metadata server (at GCE_METADATA_HOST where that is set)",
+    variable: "SSHM_TOKEN_METADATA",
+  },
+  {
+    flags: "--token-audience <TEXT>",
+    help: "for whom tokens are asked (default: ssh://HOST of the gateway)",
+    variable: "SSHM_TOKEN_AUDIENCE",
+    parse: audience,
+  },
+  {
+    flags: "--join <TOKEN|@FILE>",
+    help: "join token that enrols this machine, once; SSHM_JOIN and @FILE keep it out of process lists",
+    variable: "SSHM_JOIN",
+  },
+  {
     flags: "--known-hosts <FILE>",
     help: "host keys and authorities of gateways; repeatable",
     variable: "SSHM_KNOWN_HOSTS",
@@ -49,7 +77,8 @@ const FLAGS: readonly Flag[] = [
   },
   {
     flags: "--gateway-key <SHA256:…>",
-    help: "fingerprint of the gateway's host key; repeatable (default: pinned on first use)",
+    help:
+      "fingerprint of the gateway's host key; repeatable (default: pinned on first use, which tokens do not trust)",
     variable: "SSHM_GATEWAY_KEY",
     parse: fingerprint,
     list: true,
@@ -126,6 +155,11 @@ type Values = {
   gateway?: AgentConfig["gateways"];
   name?: string;
   identity?: string;
+  tokenFile?: string;
+  tokenCommand?: string;
+  tokenMetadata?: boolean;
+  tokenAudience?: string;
+  join?: string;
   knownHosts?: string[];
   gatewayKey?: string[];
   expose?: AgentConfig["exposures"];
@@ -170,6 +204,29 @@ function fingerprint(text: string): string {
   return bare;
 }
 
+/** Compared exactly with a claim: a slip with white space would only show at the gateway. */
+function audience(text: string): string {
+  if (!/^[!-~]{1,1024}$/.test(text)) throw new TypeError(`'${text}' is no audience: write one word`);
+  return text;
+}
+
+/** @throws {AgentError} `usage` */
+function tokenConfig(values: Values, environment: FlagSources["environment"]): TokenConfig | undefined {
+  const { tokenFile, tokenCommand, tokenMetadata } = values;
+  const sources: TokenConfig[] = [];
+  if (tokenFile !== undefined) sources.push({ kind: "file", path: tokenFile });
+  if (tokenCommand !== undefined) sources.push({ kind: "command", command: tokenCommand });
+  if (tokenMetadata) {
+    const host = environment("GCE_METADATA_HOST") || METADATA_HOST;
+    if (!/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?$/.test(host)) {
+      throw usage("GCE_METADATA_HOST is no HOST or HOST:PORT");
+    }
+    sources.push({ kind: "metadata", host });
+  }
+  if (sources.length > 1) throw usage("say one of --token-file, --token-command and --token-metadata");
+  return sources[0];
+}
+
 function usage(message: string): AgentError {
   return new AgentError("usage", message);
 }
@@ -186,6 +243,11 @@ function complete(
   if (gateways.length === 0 && !stdio && sshdConfig === undefined) {
     throw usage("nothing to do: say --gateway HOST:PORT, --stdio or --sshd-config FILE (--help lists all)");
   }
+  const token = tokenConfig(values, environment);
+  const { join } = values;
+  if (token && join !== undefined) throw usage("--join is for machines that have no token: say one of both");
+  if (values.tokenAudience !== undefined && !token) throw usage("--token-audience needs a source of tokens");
+  if ((token || join !== undefined) && gateways.length === 0) throw usage("tokens need --gateway");
   const principals = values.allowPrincipal ?? [];
   if (principals.length > 0 && values.trustUserCa === undefined && values.authorizedKeys === undefined) {
     throw usage("--allow-principal needs --trust-user-ca: whose certificates are meant?");
@@ -207,6 +269,9 @@ function complete(
     gateways,
     name: values.name,
     identity: values.identity,
+    token,
+    tokenAudience: values.tokenAudience,
+    join,
     trust: { knownHosts: values.knownHosts ?? [], gatewayKeys: values.gatewayKey ?? [] },
     exposures: values.expose ?? DEFAULT_EXPOSURES,
     private: values.private ?? false,

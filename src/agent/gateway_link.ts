@@ -1,31 +1,20 @@
 /** One connection to one gateway: authenticated, registered, served until it ends. */
-import { equal } from "../bytes/bytes.ts";
-import type { PublicKey, Signer } from "../keys/types.ts";
+import { type Bytes, EMPTY } from "../bytes/bytes.ts";
+import type { PublicKey } from "../keys/types.ts";
 import { decodeRefused, MeshRequest } from "../mesh/requests.ts";
-import type { Clock } from "../platform/clock.ts";
-import type { CryptoProvider } from "../platform/crypto.ts";
-import { type Net, NetError } from "../platform/net.ts";
-import { defaultClientAlgorithms, preferHostKeys } from "../ssh/algorithms/lists.ts";
-import { type ClientConnection, connectSsh } from "../ssh/client.ts";
+import type { ClientConnection } from "../ssh/client.ts";
 import type { Channel } from "../ssh/connection/types.ts";
-import { type AnnouncedHostKeys, followHostKeys } from "../ssh/connection/host_key_rotation.ts";
-import { Router } from "../ssh/connection/router.ts";
-import { SshError } from "../ssh/error.ts";
+import { ChannelOpenError } from "../ssh/error.ts";
 import { type ForwardPolicy, serveForwarding } from "../ssh/forward/incoming.ts";
 import type { HostPort } from "../ssh/forward/messages.ts";
 import { type ForwardedConnection, openTcp, RemoteForwards } from "../ssh/forward/outgoing.ts";
 import { deferred } from "../streams/deferred.ts";
-import type { EventLog } from "./events.ts";
-import { AgentError } from "./exit_codes.ts";
 import type { Exposure } from "./exposure.ts";
-import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
-import { dialGateway } from "./gateway_dial.ts";
-import type { GatewayTrust } from "./gateway_trust.ts";
+import type { GatewayAddress } from "./gateway_address.ts";
+import { askGateway, type AskOptions, GatewayRefusal } from "./gateway_command.ts";
+import { type ConnectContext, type Connected, connectGateway } from "./gateway_connect.ts";
 import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "./keepalive.ts";
-import { Refusals, register, type Registration } from "./registering.ts";
-
-/** Until the gateway has let us in, in milliseconds. */
-const LOGIN_TIMEOUT_MS = 20_000;
+import { readUserCas, Refusals, register, type Registered, type Registration } from "./registering.ts";
 
 /** Until everything is registered: a gateway may probe the holder of a name for 2 s, each. */
 const REGISTER_TIMEOUT_MS = 20_000;
@@ -34,16 +23,7 @@ const REGISTER_TIMEOUT_MS = 20_000;
 const RETIRE_POLL_MS = 250;
 
 /** What every link needs. */
-export interface LinkContext {
-  readonly net: Net;
-  readonly clock: Clock;
-  readonly crypto: CryptoProvider;
-  readonly trust: GatewayTrust;
-  readonly log: EventLog;
-  /** Asked before each dial: certificates are renewed on disk. */
-  identities(): Promise<readonly Signer[]>;
-  /** Login name where the address has none. */
-  readonly user: string;
+export interface LinkContext extends ConnectContext {
   /** The same for all links of this process, and nobody else's. */
   readonly instance: string;
   readonly name?: string;
@@ -51,8 +31,6 @@ export interface LinkContext {
   readonly private: boolean;
   /** Ranges as `--allow-dial` writes them. */
   readonly allowDial: readonly string[];
-  /** Whether certificates of the gateway's authority let users in. */
-  readonly trustUserCa: boolean;
   /** Serves what others open to this node. */
   readonly onConnection: (exposure: Exposure, connection: ForwardedConnection) => void | Promise<void>;
   /** Serves what others dial through this node. */
@@ -62,32 +40,36 @@ export interface LinkContext {
 export class GatewayLink {
   readonly gateway: GatewayAddress;
   readonly registrations: readonly Registration[];
-  /** The gateway's authorities for users, where that was asked and answered. */
-  readonly userCas: readonly PublicKey[];
   /** Resolves when the connection has ended, with why. */
   readonly closed: Promise<Error | undefined>;
   /** Resolves when the gateway asks to go elsewhere. */
   readonly drained: Promise<void>;
+  /** Whether it is one of ours, which has commands and answers our requests. */
+  readonly ours: boolean;
   readonly #connection: ClientConnection;
-  readonly #clock: Clock;
+  readonly #expiresAt?: number;
+  readonly #context: LinkContext;
+  readonly #trust: Notice;
   /** The gateway gave no sign of life: why this side has closed. */
   #silence?: Error;
 
   private constructor(
     gateway: GatewayAddress,
-    connection: ClientConnection,
-    clock: Clock,
-    drained: Promise<void>,
-    found: { readonly registrations: readonly Registration[]; readonly userCas: readonly PublicKey[] },
+    { ssh, expiresAt }: Connected,
+    context: LinkContext,
+    told: { readonly drained: Promise<void>; readonly trust: Notice },
+    { registrations, ours }: Registered,
   ) {
     this.gateway = gateway;
-    this.#connection = connection;
-    this.#clock = clock;
-    this.closed = connection.closed.then((error) => this.#silence ?? error);
-    keepConnectionAlive(connection, clock, GATEWAY_KEEPALIVE, (silence) => this.#silence = silence);
-    this.drained = drained;
-    this.registrations = found.registrations;
-    this.userCas = found.userCas;
+    this.#connection = ssh;
+    this.#expiresAt = expiresAt;
+    this.#context = context;
+    this.#trust = told.trust;
+    this.closed = ssh.closed.then((error) => this.#silence ?? error);
+    keepConnectionAlive(ssh, context.clock, GATEWAY_KEEPALIVE, (silence) => this.#silence = silence);
+    this.drained = told.drained;
+    this.registrations = registrations;
+    this.ours = ours;
   }
 
   /**
@@ -101,19 +83,77 @@ export class GatewayLink {
   ): Promise<GatewayLink> {
     const { clock } = context;
     const drained = deferred();
+    const trust = new Notice();
     const refusals = new Refusals(gateway, context.log);
-    const connection = await connect(gateway, context, { drained: drained.resolve, refusals }, signal);
-    const tooLate = clock.after(REGISTER_TIMEOUT_MS, () => connection.close());
+    let forwards!: RemoteForwards;
+    const connected = await connectGateway(gateway, context, signal, (ssh, router) => {
+      forwards = new RemoteForwards(ssh, router);
+      serveForwarding(ssh, router, context.dialPolicy);
+      router.onRequest(MeshRequest.drain, () => {
+        drained.resolve();
+        return true;
+      });
+      router.onRequest(MeshRequest.refused, ({ data }) => {
+        refusals.add(decodeRefused(data));
+        return true;
+      });
+      router.onRequest(MeshRequest.trust, () => {
+        trust.give();
+        return true;
+      });
+    });
+    const { ssh } = connected;
+    const tooLate = clock.after(REGISTER_TIMEOUT_MS, () => ssh.close());
     try {
-      const found = await register(connection, refusals, gateway, context);
+      const found = await register({ ssh, forwards }, refusals, gateway, context);
       refusals.registered();
-      return new GatewayLink(gateway, connection.ssh, clock, drained.promise, found);
+      return new GatewayLink(gateway, connected, context, { drained: drained.promise, trust }, found);
     } catch (error) {
-      connection.close();
+      ssh.close();
       throw error;
     } finally {
       tooLate();
     }
+  }
+
+  /** Whenever the gateway's authorities, or what they revoked, have changed; also when they did before this call. */
+  onTrustChange(listener: () => void): void {
+    this.#trust.listen(listener);
+  }
+
+  /**
+   * Runs a command of the gateway's and resolves to what it printed. A gateway opens nothing new for a credential that
+   * has expired since: then the question goes over a connection of its own, with a new one.
+   * @throws {GatewayRefusal} when the gateway says no; any other error when it cannot be asked
+   */
+  async ask(command: string, options: Omit<AskOptions, "clock">): Promise<Bytes> {
+    const { clock } = this.#context;
+    try {
+      return await askGateway(this.#connection, command, { ...options, clock });
+    } catch (error) {
+      const refused = error instanceof GatewayRefusal || error instanceof ChannelOpenError;
+      if (!refused || !this.#hasExpired()) throw error;
+    }
+    const { ssh } = await connectGateway(
+      this.gateway,
+      this.#context,
+      options.signal ?? new AbortController().signal,
+    );
+    try {
+      return await askGateway(ssh, command, { ...options, clock });
+    } finally {
+      ssh.close();
+      await ssh.closed;
+    }
+  }
+
+  /** The gateway's authorities for users as they are now; undefined where it has none. */
+  async askUserCas(): Promise<PublicKey[] | undefined> {
+    return readUserCas(await this.#connection.request(MeshRequest.userCa, EMPTY, true));
+  }
+
+  #hasExpired(): boolean {
+    return this.#expiresAt !== undefined && this.#expiresAt <= this.#context.clock.now();
   }
 
   /** Opens a connection to another node. @throws {ChannelOpenError} */
@@ -132,7 +172,7 @@ export class GatewayLink {
     this.closed.then(() => ended.abort());
     const either = AbortSignal.any([signal, ended.signal]);
     try {
-      while (this.channelCount > 0) await this.#clock.sleep(RETIRE_POLL_MS, either);
+      while (this.channelCount > 0) await this.#context.clock.sleep(RETIRE_POLL_MS, either);
     } catch {
       // It has ended, or shall.
     }
@@ -145,105 +185,19 @@ export class GatewayLink {
   }
 }
 
-interface Connected {
-  readonly ssh: ClientConnection;
-  readonly forwards: RemoteForwards;
-  close(): void;
-}
+/** Something that may happen before anybody listens. */
+class Notice {
+  #listener?: () => void;
+  #missed = false;
 
-async function connect(
-  gateway: GatewayAddress,
-  context: LinkContext,
-  told: { drained(): void; readonly refusals: Refusals },
-  signal: AbortSignal,
-): Promise<Connected> {
-  const { clock, crypto, trust, user } = context;
-  const where = formatGateway(gateway);
-  const signers = await context.identities();
-  const duplex = await dial(gateway, context, signal);
-  let forwards: RemoteForwards | undefined;
-  /** Why the host key was not believed: more than the sentence that the library passes on. */
-  let disbelief: unknown;
-  try {
-    const ssh = await connectSsh(duplex, {
-      crypto,
-      clock,
-      signal,
-      loginGraceMs: LOGIN_TIMEOUT_MS,
-      algorithms: preferHostKeys(defaultClientAlgorithms, await trust.known(gateway)),
-      verifyHostKey: async (shown) => {
-        try {
-          await trust.verify(gateway, shown);
-          return true;
-        } catch (error) {
-          disbelief = error;
-          return error instanceof Error ? error.message : "the host key was not believed";
-        }
-      },
-      auth: {
-        user: gateway.user ?? user,
-        credentials: [{ method: "publickey", signers }],
-        onBanner: (text) => context.log({ event: "info", message: `${where} says: ${text.trim()}` }),
-      },
-      prepare: (ssh) => {
-        const router = new Router(ssh);
-        forwards = new RemoteForwards(ssh, router);
-        serveForwarding(ssh, router, context.dialPolicy);
-        router.onRequest(MeshRequest.drain, () => {
-          told.drained();
-          return true;
-        });
-        router.onRequest(MeshRequest.refused, ({ data }) => {
-          told.refusals.add(decodeRefused(data));
-          return true;
-        });
-        if (trust.pins) followPins(gateway, ssh, router, context);
-      },
-    });
-    return { ssh, forwards: forwards!, close: () => ssh.close() };
-  } catch (error) {
-    duplex.close(error);
-    if (disbelief) throw disbelief;
-    if (error instanceof SshError && error.code === "auth") {
-      const keys = (await Promise.all(signers.map(({ publicKey }) => publicKey.fingerprint()))).join(", ");
-      const message = `${where} does not accept the key ${keys}: is it in its authorized_keys?`;
-      throw new AgentError("credential", message, { cause: error });
-    }
-    throw error;
+  give(): void {
+    if (this.#listener) this.#listener();
+    else this.#missed = true;
   }
-}
 
-/** @throws {AgentError} `unknownGateway` where waiting would not help */
-async function dial(gateway: GatewayAddress, { net, clock }: LinkContext, signal: AbortSignal) {
-  try {
-    return await dialGateway(gateway, net, clock, signal);
-  } catch (cause) {
-    if (!(cause instanceof NetError) || cause.code !== "not-found") throw cause;
-    const sentence = `there is no gateway ${gateway.hostname}: no address is known for it`;
-    throw new AgentError("unknownGateway", sentence, { cause });
+  listen(listener: () => void): void {
+    this.#listener = listener;
+    if (this.#missed) listener();
+    this.#missed = false;
   }
-}
-
-/** A key that was believed because it was the first vouches for those that come after it. */
-function followPins(
-  gateway: GatewayAddress,
-  ssh: ClientConnection,
-  router: Router,
-  context: LinkContext,
-): void {
-  const { trust, log } = context;
-  const failed = (error: unknown) => {
-    const reason = error instanceof Error ? error.message : String(error);
-    log({ event: "warning", message: `host keys of ${formatGateway(gateway)}: ${reason}` });
-  };
-  followHostKeys(ssh, router, {
-    isKnown: async ({ blob }) => (await trust.known(gateway)).some((key) => equal(key.blob, blob)),
-    onHostKeys: ({ known, proven }: AnnouncedHostKeys) => {
-      // A server that does not list the key it has just used is not to be followed.
-      const current = ssh.provenHostKey!.key;
-      if (![...known, ...proven].some(({ blob }) => equal(blob, current.blob))) return;
-      trust.rotate(gateway, [...known, ...proven]).catch(failed);
-    },
-    onFailure: failed,
-  });
 }

@@ -1,7 +1,12 @@
 /** The keys with which an agent authenticates at its gateways. */
 import { withCertificate } from "../cert/certificate.ts";
 import { decodeText, encodeText } from "../bytes/bytes.ts";
-import { formatPrivateKey, generatePrivateKey, parsePrivateKey } from "../keys/private_key.ts";
+import {
+  formatPrivateKey,
+  generatePrivateKey,
+  parsePrivateKey,
+  type PrivateKey,
+} from "../keys/private_key.ts";
 import { formatPublicKey, parsePublicKeyLine } from "../keys/public_key.ts";
 import { KeyError, type Signer } from "../keys/types.ts";
 import type { ReadableFiles } from "../platform/files.ts";
@@ -50,7 +55,19 @@ export async function loadIdentities(sources: IdentitySources): Promise<Signer[]
       log({ event: "warning", message: `${error.message}; it is not used` });
     }
   }
-  return signers.length > 0 ? signers : [await ownIdentity(sources)];
+  if (signers.length > 0) return signers;
+  const { key, made } = await ownKey(sources.state);
+  if (made) {
+    const line = formatPublicKey(key.publicKey, key.comment);
+    const message = `made a key, which the gateway's authorized_keys must get: ${line}`;
+    log({ event: "warning", message });
+  }
+  return [key];
+}
+
+/** The agent's own key, whatever lies under `~/.ssh`. @throws {AgentError | StateError} */
+export async function ownIdentity({ state }: Pick<IdentitySources, "state">): Promise<Signer> {
+  return (await ownKey(state)).key;
 }
 
 async function readIdentity(files: ReadableFiles, file: TextFile): Promise<Signer> {
@@ -82,17 +99,11 @@ function certify(signer: Signer, line: string): Signer {
   return withCertificate(signer, certificate);
 }
 
-async function ownIdentity({ state, log }: IdentitySources): Promise<Signer> {
+async function ownKey(state: StateFolder): Promise<{ readonly key: PrivateKey; readonly made: boolean }> {
   const path = `${state.path}/${OWN_KEY}`;
   const saved = await state.read(OWN_KEY);
-  if (saved) return await readingFrom(path, () => parsePrivateKey(decodeText(saved)));
+  if (saved) return { key: await readingFrom(path, () => parsePrivateKey(decodeText(saved))), made: false };
   const key = await generatePrivateKey("ssh-ed25519", { comment: "ssh-mesh agent" });
   await state.write(OWN_KEY, encodeText(formatPrivateKey(key)));
-  log({
-    event: "warning",
-    message: `made a key, which the gateway's authorized_keys must get: ${
-      formatPublicKey(key.publicKey, key.comment)
-    }`,
-  });
-  return key;
+  return { key, made: true };
 }

@@ -15,6 +15,8 @@ export interface LoginRules {
   /** Authorities whose certificates log in with one of `principals`. */
   readonly authorities: readonly PublicKey[];
   readonly principals: readonly PrincipalGrant[];
+  /** Whether a key, a certificate or what it stands on was taken back. Undefined: nobody says so. */
+  readonly isRevoked?: (subject: PublicKey | Certificate) => Promise<boolean>;
 }
 
 /** When and from where, and who the agent is. */
@@ -51,6 +53,7 @@ export async function judgeLogin(
   // The lines are about the agent's own account: no file of it opens another one.
   const line = user === context.ownUser ? findAuthorizedKey(rules.keys, key, context) : undefined;
   if (!line) return { refused: "no line of authorized_keys lets this key in from here and now" };
+  if (await rules.isRevoked?.(key)) return { refused: "revoked" };
   return { restrictions: line.restrictions, credential: await key.fingerprint() };
 }
 
@@ -69,6 +72,7 @@ async function byCertificate(
       principals,
       now,
       trusted: () => true,
+      revoked: rules.isRevoked,
       peerAddress: address,
     });
     if (fault) refused = fault;

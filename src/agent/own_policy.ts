@@ -1,12 +1,13 @@
 /** The policy of the built-in server without an sshd_config: keys and certificates, one account, never a password. */
 import { permitsListen, permitsOpen, type Restrictions } from "../keys/restrictions.ts";
-import type { PublicKey, Signer } from "../keys/types.ts";
+import type { Signer } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { PublicKeyRequest, Verdict } from "../ssh/auth/server/types.ts";
 import type { DialRange } from "../identity/ranges.ts";
 import type { Login, Peer, ServerPolicy } from "./built_in_server.ts";
 import { defaultSessionPolicy, type SessionHost, type SessionPolicy } from "./exec.ts";
 import type { ForwardRights } from "./forwarding.ts";
+import type { GatewayAuthorities } from "./gateway_authorities.ts";
 import type { KeepaliveTimes } from "./keepalive.ts";
 import { type Account, accountFor, LoginError } from "./login.ts";
 import type { LoginFiles } from "./login_files.ts";
@@ -30,32 +31,39 @@ export interface OwnPolicyOptions {
   findAccount(name: string): Promise<Account | undefined>;
   readonly sessions: SessionHost;
   readonly clock: Clock;
-  readonly hostKeys: readonly Signer[];
+  /** Asked for each connection: its certificate is renewed. */
+  hostKey(): Signer;
   /** Asked for each connection. */
   files(): Promise<LoginFiles>;
-  /** The gateway's authorities, where they are trusted. */
-  gatewayCas(): readonly PublicKey[];
+  /** The gateway's authorities and what they revoked, where they are trusted. */
+  readonly gateway?: Pick<GatewayAuthorities, "userCas" | "isRevoked">;
   readonly principals: readonly PrincipalGrant[];
   /** What a login reaches beyond this machine. */
   readonly allowDial: readonly DialRange[];
 }
 
 export function ownPolicy(options: OwnPolicyOptions): ServerPolicy {
-  const { hostKeys, principals } = options;
   return (peer) => {
     let rules: Promise<LoginRules> | undefined;
-    // Read once per connection, and only when somebody gets so far as to show a key.
-    const readRules = async (): Promise<LoginRules> => {
-      const { keys, authorities } = await options.files();
-      return { keys, authorities: [...authorities, ...options.gatewayCas()], principals };
-    };
     return {
-      hostKeys,
+      hostKeys: [options.hostKey()],
       loginGraceMs: LOGIN_GRACE_MS,
       auth: {
-        publicKey: async (request) => await decide(request, await (rules ??= readRules()), peer, options),
+        // Read once per connection, and only when somebody gets so far as to show a key.
+        publicKey: async (request) =>
+          await decide(request, await (rules ??= readRules(options)), peer, options),
       },
     };
+  };
+}
+
+async function readRules({ files, gateway, principals }: OwnPolicyOptions): Promise<LoginRules> {
+  const { keys, authorities } = await files();
+  return {
+    keys,
+    authorities: [...authorities, ...gateway?.userCas ?? []],
+    principals,
+    ...(gateway && { isRevoked: (subject) => gateway.isRevoked(subject) }),
   };
 }
 
@@ -92,6 +100,11 @@ async function decide(
       maxSessions: MAX_SESSIONS,
       alive: CLIENT_KEEPALIVE,
       other,
+      // With the time of the login: expiry ends only what is new.
+      judgeAnew: async () => {
+        const again = await judgeLogin(await readRules(options), request, account.name, context);
+        return "refused" in again ? again.refused : undefined;
+      },
     },
   };
 }

@@ -55,6 +55,13 @@ export class Refusals {
   }
 }
 
+/** What a gateway answered. */
+export interface Registered {
+  readonly registrations: readonly Registration[];
+  /** It knows our requests. */
+  readonly ours: boolean;
+}
+
 /**
  * Registers everything in one flight.
  * @throws {AgentError} `refusedName`
@@ -64,7 +71,7 @@ export async function register(
   refusals: Refusals,
   gateway: GatewayAddress,
   context: LinkContext,
-): Promise<{ registrations: Registration[]; userCas: PublicKey[] }> {
+): Promise<Registered> {
   const where = formatGateway(gateway);
   const { name, log } = context;
   // All in one flight: requests are answered in order.
@@ -73,10 +80,7 @@ export async function register(
   const dials = context.allowDial.length > 0
     ? ssh.request(MeshRequest.allowDial, encodeAllowDial(context.allowDial), true)
     : Promise.resolve(true);
-  const authorities = context.trustUserCa
-    ? ssh.request(MeshRequest.userCa, EMPTY, true)
-    : Promise.resolve(EMPTY);
-  const settled = Promise.all([asked, hidden, dials, authorities]);
+  const settled = Promise.all([asked, hidden, dials]);
   // When the connection ends, the registrations say so.
   settled.catch(() => {});
   // What might be published waits for the word that it will not be.
@@ -96,7 +100,7 @@ export async function register(
     );
     return { ...(name !== undefined && { name }), port: listener.port };
   }));
-  const [, , dialling, blobs] = await settled;
+  const [instance, , dialling] = await settled;
   if (dialling === false) log({ event: "warning", message: `${where} dials nothing through this agent` });
   const registrations: Registration[] = [];
   for (const [index, result] of results.entries()) {
@@ -111,24 +115,15 @@ export async function register(
       throw result.reason;
     }
   }
-  return { registrations, userCas: readAuthorities(blobs, where, log) };
+  return { registrations, ours: instance !== false };
 }
 
-function readAuthorities(
-  reply: Bytes | boolean,
-  where: string,
-  log: EventLog,
-): PublicKey[] {
-  if (typeof reply === "boolean") {
-    log({
-      event: "warning",
-      message: `${where} has no authority for users: --trust-user-ca gateway lets nobody in`,
-    });
-    return [];
-  }
+/** The reply to `user-ca@ssh-mesh`. Keys of types that are not known here are left out. */
+export function readUserCas(reply: Bytes | boolean): PublicKey[] | undefined {
+  if (typeof reply === "boolean") return undefined;
   return decodeUserCas(reply).flatMap((blob) => {
     try {
-      return [decodePublicKey(blob)];
+      return [decodePublicKey(blob.slice())];
     } catch (error) {
       if (error instanceof KeyError) return [];
       throw error;

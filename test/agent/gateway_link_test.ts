@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { byKeys } from "../../src/agent/credentials.ts";
 import type { AgentEvent } from "../../src/agent/events.ts";
 import { GatewayLink, type LinkContext } from "../../src/agent/gateway_link.ts";
 import { GatewayTrust } from "../../src/agent/gateway_trust.ts";
@@ -138,14 +139,13 @@ function contextFor(fake: FakeGateway, changes: Partial<LinkContext> = {}) {
     crypto: nodeCrypto,
     trust,
     log,
-    identities: () => Promise.resolve([agentKey]),
+    credentials: () => Promise.resolve(byKeys([agentKey])),
     user: "app",
     instance: "instance-1",
     name: "web",
     exposures: [{ port: 22, target: "ssh" }],
     private: false,
     allowDial: [],
-    trustUserCa: false,
     onConnection: (_, connection) => connection.accept().close(),
     dialPolicy: forwardPolicy(
       {
@@ -242,7 +242,7 @@ Deno.test("a refused name says why, in the gateway's words made printable", asyn
 
 Deno.test("a key that is not accepted is called by its fingerprint", async () => {
   const error = await refusedLink({}, {
-    identities: () => Promise.resolve([strangerKey]),
+    credentials: () => Promise.resolve(byKeys([strangerKey])),
   });
   assert.equal(error.reason, "credential");
   assert.ok(error.message.includes(await strangerKey.publicKey.fingerprint()));
@@ -319,15 +319,15 @@ Deno.test("a gateway's next host key is pinned once it is proven", async () => {
   });
 });
 
-Deno.test("the gateway's authority is asked for where it is trusted, and missed with a warning", async () => {
-  await withLink({ ours: true }, { trustUserCa: true }, (link) => {
-    assert.deepEqual(link.userCas.map(({ blob }) => equal(blob, hostKey.publicKey.blob)), [true]);
-    return Promise.resolve();
+Deno.test("the gateway's authorities are asked for; a stock server has none", async () => {
+  await withLink({ ours: true }, {}, async (link) => {
+    assert.equal(link.ours, true);
+    const userCas = await link.askUserCas();
+    assert.deepEqual(userCas?.map(({ blob }) => equal(blob, hostKey.publicKey.blob)), [true]);
   });
-  await withLink({}, { trustUserCa: true }, (link, _, { events }) => {
-    assert.deepEqual(link.userCas, []);
-    assert.ok(events.some((event) => event.event === "warning" && /no authority/.test(event.message)));
-    return Promise.resolve();
+  await withLink({}, {}, async (link) => {
+    assert.equal(link.ours, false);
+    assert.equal(await link.askUserCas(), undefined);
   });
 });
 

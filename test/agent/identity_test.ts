@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { AgentEvent } from "../../src/agent/events.ts";
 import { loadIdentities } from "../../src/agent/identity.ts";
 import { readLoginFiles } from "../../src/agent/login_files.ts";
-import { ownHostKey } from "../../src/agent/own_host_key.ts";
+import { OwnHostKey } from "../../src/agent/own_host_key.ts";
 import { systemFiles } from "../../src/deno/files.ts";
 import { openStateFolder } from "../../src/deno/state.ts";
 import { type Folder, temporaryFolder } from "../support/folder.ts";
@@ -80,12 +80,12 @@ Deno.test("the built-in server's host key stays, and brings its certificate", as
   using folder = temporaryFolder();
   const state = await openStateFolder(folder.at("state"), "lock");
   try {
-    const first = await ownHostKey(state);
-    const again = await ownHostKey(state);
-    assert.equal(await again.publicKey.fingerprint(), await first.publicKey.fingerprint());
+    const first = await OwnHostKey.load(state);
+    const again = await OwnHostKey.load(state);
+    assert.equal(await again.key.publicKey.fingerprint(), await first.key.publicKey.fingerprint());
     const path = folder.at("state/agent_host_ed25519_key");
     Deno.chmodSync(path, 0o640);
-    await assert.rejects(ownHostKey(state), { code: "too-open" });
+    await assert.rejects(OwnHostKey.load(state), { code: "too-open" });
   } finally {
     state.close();
   }

@@ -31,6 +31,7 @@ const shared: Omit<AgentHost, "log"> = {
   account: await accountSource.own(),
   findAccount,
   inherited: { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin" },
+  environment: () => ({}),
   ownAddresses: () => [],
 };
 
