@@ -2,7 +2,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import Provider from "oidc-provider";
 import type { Folder } from "./folder.ts";
 
 /** What an account of the provider is; every member but `sub` becomes a claim of its tokens. */
@@ -96,7 +95,9 @@ interface GrantContext {
 }
 
 /** A provider with keys of its own: they are fixed for its life. */
-async function newProvider(issuer: string): Promise<Provider> {
+async function newProvider(issuer: string) {
+  // It speaks on the console and takes its time: only for those who want it.
+  const { default: Provider } = await import("oidc-provider");
   const { jwk } = await newKey("RS256");
   const client = { client_secret: SECRET, token_endpoint_auth_method: "client_secret_post" as const };
   const people = (client_id: string) => ({
@@ -108,6 +109,7 @@ async function newProvider(issuer: string): Promise<Provider> {
   });
   const provider = new Provider(issuer, {
     jwks: { keys: [jwk] },
+    ttl: { IdToken: 3600, ClientCredentials: 3600 },
     cookies: { keys: [crypto.randomUUID()] },
     clients: [
       people(AUDIENCE),
