@@ -19,6 +19,7 @@ export {
   Name,
   PemConverter,
   Pkcs10CertificateRequest,
+  Pkcs10CertificateRequestGenerator,
   PublicKey as X509PublicKey,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,

@@ -1,0 +1,41 @@
+/** A key of one's own for TLS, and requests to have it certified. */
+import type { Bytes } from "../bytes/bytes.ts";
+import { encodeBase64 } from "../bytes/encoding.ts";
+import { PemConverter, Pkcs10CertificateRequestGenerator, type X509PublicKey } from "../x509/library.ts";
+
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
+const SIGNATURE = { name: "ECDSA", hash: "SHA-256" } as const;
+
+/** A private key and the request that certifies it. */
+export interface ClientKey {
+  /** PEM (PKCS #8). Secret. */
+  readonly privateKey: string;
+  /** PKCS #10 in DER; without names: they are the authority's to give. */
+  readonly csr: Bytes;
+}
+
+/** Makes a key (P-256) and a request for it. */
+export async function makeClientKey(): Promise<ClientKey> {
+  const keys = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]) as CryptoKeyPair;
+  const [request, pkcs8] = await Promise.all([
+    Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm: SIGNATURE }),
+    crypto.subtle.exportKey("pkcs8", keys.privateKey),
+  ]);
+  return {
+    privateKey: `${PemConverter.encode(pkcs8, PemConverter.PrivateKeyTag)}\n`,
+    csr: new Uint8Array(request.rawData),
+  };
+}
+
+/** `SHA256:…` of a certificate in PEM, in the manner of SSH fingerprints: what a join token names a root by. */
+export async function certificateFingerprint(pem: string): Promise<string> {
+  const [der] = PemConverter.decode(pem);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", der));
+  return `SHA256:${encodeBase64(digest).replace(/=+$/, "")}`;
+}
+
+/** `SHA256:…` of the public key in SPKI, as `keyFingerprint` of a certificate with this key has it. */
+export async function publicKeyFingerprint({ rawData }: X509PublicKey): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", rawData));
+  return `SHA256:${encodeBase64(digest).replace(/=+$/, "")}`;
+}
