@@ -101,7 +101,9 @@ export async function askForToken(
   for (let text = TOKEN_PROMPT;; text = NEXT_PART_PROMPT) {
     const [answer] = await prompt({ prompts: [{ text, echo: false }] });
     const piece = answer.trim();
-    if (piece === "") return { refused: "malformed: an empty answer", sentence: "there was no token" };
+    if (piece === "" || piece === MORE) {
+      return { refused: "malformed: an empty answer", sentence: "there was no token" };
+    }
     if (!piece.endsWith(MORE)) return token + piece;
     token += piece.slice(0, -MORE.length);
     if (token.length > MAX_TOKEN_BYTES) {

@@ -21,6 +21,7 @@ import {
   type NetListener,
   type TcpAddress,
 } from "../../src/platform/net.ts";
+import type { ClientAuth } from "../../src/ssh/auth/client/types.ts";
 import { type ClientConnection, connectSsh } from "../../src/ssh/client.ts";
 import { Router } from "../../src/ssh/connection/router.ts";
 import type { Channel } from "../../src/ssh/connection/types.ts";
@@ -125,6 +126,8 @@ export interface TestGateway extends AsyncDisposable {
   readonly audit: Line[];
   /** Connects as a client. */
   connect(signer: Signer, options?: { from?: string }): Promise<TestClient>;
+  /** The same with other credentials. */
+  connectWith(auth: Omit<ClientAuth, "user">, options?: { from?: string }): Promise<TestClient>;
 }
 
 export interface TestGatewayOptions {
@@ -184,6 +187,10 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     port: options.port ?? 15022,
   });
   let lastPort = 50_000;
+  const connectWith: TestGateway["connectWith"] = async (auth, { from = "192.0.2.1" } = {}) => {
+    const duplex = await net.dial(address, { from: { transport: "tcp", hostname: from, port: ++lastPort } });
+    return await TestClient.with(duplex, auth);
+  };
   return {
     gateway,
     net,
@@ -191,12 +198,9 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     hostKey,
     flows,
     audit,
-    async connect(signer, { from = "192.0.2.1" } = {}) {
-      const duplex = await net.dial(address, {
-        from: { transport: "tcp", hostname: from, port: ++lastPort },
-      });
-      return await TestClient.over(duplex, signer);
-    },
+    connect: (signer, options) =>
+      connectWith({ credentials: [{ method: "publickey", signers: [signer] }] }, options),
+    connectWith,
     async [Symbol.asyncDispose]() {
       await gateway.close("the test is over");
     },
@@ -215,12 +219,17 @@ export class TestClient {
   }
 
   /** @throws {SshError} when it is not let in */
-  static async over(duplex: PlainDuplex, signer: Signer): Promise<TestClient> {
+  static over(duplex: PlainDuplex, signer: Signer): Promise<TestClient> {
+    return TestClient.with(duplex, { credentials: [{ method: "publickey", signers: [signer] }] });
+  }
+
+  /** @throws {SshError} when it is not let in */
+  static async with(duplex: PlainDuplex, auth: Omit<ClientAuth, "user">): Promise<TestClient> {
     let parts: [Router, RemoteForwards];
     const connection = await connectSsh(duplex, {
       crypto: nodeCrypto,
       verifyHostKey: () => true,
-      auth: { user: "test", credentials: [{ method: "publickey", signers: [signer] }] },
+      auth: { ...auth, user: "test" },
       prepare(connection) {
         const router = new Router(connection);
         parts = [router, new RemoteForwards(connection, router)];
@@ -258,8 +267,12 @@ export class TestClient {
   }
 
   /** Runs a command of the gateway. */
-  async run(command: string): Promise<{ readonly out: string; readonly err: string; readonly code: number }> {
+  async run(
+    command: string,
+    input = "",
+  ): Promise<{ readonly out: string; readonly err: string; readonly code: number }> {
     const program = await (await openSession(this.connection)).exec(command);
+    if (input !== "") await program.stdin.write(encodeText(input));
     await program.stdin.close();
     const [out, err, status] = await Promise.all([
       readText(program.stdout),
