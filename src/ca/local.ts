@@ -98,7 +98,7 @@ export interface CaEvents {
 }
 
 /** What was certified, as the collection `issued` keeps it: by `ssh:SERIAL` or `x509:SERIAL`. */
-export interface IssuedRecord {
+export type IssuedRecord = {
   readonly kind: RootKind;
   readonly serial: string;
   readonly issuer: string;
@@ -111,7 +111,7 @@ export interface IssuedRecord {
   /** Milliseconds since 1970. */
   readonly issuedAt: number;
   readonly expiresAt: number;
-}
+};
 
 /** Overlap of old and new roots where nobody says otherwise, in milliseconds: every verifier looks at least daily. */
 export const DEFAULT_OVERLAP = 24 * 3_600_000;

@@ -1,0 +1,330 @@
+/** The authority of this process: roots in the state folder or in files, books and revocations in the store. */
+import { randomBytes } from "../bytes/bytes.ts";
+import { encodeHex } from "../bytes/encoding.ts";
+import { type CertificateFields, parseCertificate, signCertificate } from "../cert/certificate.ts";
+import type { Identity, IdentityKind } from "../identity/principal.ts";
+import { formatPublicKey } from "../keys/public_key.ts";
+import type { PublicKey, Signer } from "../keys/types.ts";
+import { afterLong } from "../platform/clock.ts";
+import { X509Error } from "../x509/error.ts";
+import { readCertificateRequest } from "../x509/request.ts";
+import { randomX509Serial } from "../x509/serial.ts";
+import { Issued, randomSerial } from "./issued.ts";
+import {
+  type AuthorityParts,
+  DEFAULT_OVERLAP,
+  type IssuedRecord,
+  type LocalAuthority,
+  type RootKind,
+} from "./local.ts";
+import { hostPrincipals } from "./principals.ts";
+import { chooseProfile, type ChosenProfile, longestLifetime } from "./profiles.ts";
+import { normalizeReason, normalizeRevocation, Revocations } from "./revocations.ts";
+import { sshKeyOfSpki } from "./root_files.ts";
+import { openRoots, type Roots } from "./roots.ts";
+import { hostFields, lifetimeFor, type SshIssue, userFields } from "./ssh.ts";
+import {
+  type Authorities,
+  CaError,
+  type HostCertificateRequest,
+  type IssuedSshCertificate,
+  type IssuedX509Certificate,
+  type Revocation,
+  type RevocationRecord,
+  type Revoked,
+  type UserCertificateRequest,
+  type X509CertificateRequest,
+} from "./types.ts";
+import { issueX509 } from "./x509.ts";
+
+type Request = UserCertificateRequest | HostCertificateRequest | X509CertificateRequest;
+type By = { readonly name: string; readonly remote: string };
+
+/** Whose credential gets no certificate, and why. X.509 gets one for SSH: that is how it logs in there. */
+const NO_CERTIFICATE: Readonly<Partial<Record<IdentityKind, string>>> = {
+  "ssh-cert": "a certificate gets no certificate: ask with a key or a token",
+  "join": "a join token enrols a key, and gets no certificate itself",
+  "anonymous": "nobody in particular gets no certificate: sign in",
+};
+const NO_X509 = "a certificate gets no certificate of its kind: ask with a key or a token";
+
+/**
+ * Opens the authority, making the roots that are missing.
+ * @throws {CaError} `unavailable` when roots or records cannot be used: it then does not start
+ */
+export async function openAuthority(parts: AuthorityParts): Promise<LocalAuthority> {
+  const roots = await openRoots(parts, (kind, fingerprint, signsFrom, why) => {
+    const signs = new Date(signsFrom).toISOString();
+    parts.record("ca.root", { kind, fingerprint, signs, why }, {});
+  });
+  const authority = new Authority(parts, roots);
+  await authority.revoked();
+  return authority;
+}
+
+class Authority implements LocalAuthority {
+  readonly #parts: AuthorityParts;
+  readonly #roots: Roots;
+  readonly #issued: Issued;
+  readonly #revocations: Revocations;
+  readonly #listeners = new Set<() => void>();
+  readonly #stopWatching: () => void;
+  #cancelTimer = () => {};
+
+  constructor(parts: AuthorityParts, roots: Roots) {
+    this.#parts = parts;
+    this.#roots = roots;
+    this.#issued = new Issued(parts.store);
+    this.#revocations = new Revocations(parts.store, this.#issued);
+    this.#stopWatching = this.#revocations.watch(() => this.#tell());
+    this.#rootsChanged();
+  }
+
+  get watchedFiles(): readonly string[] {
+    return this.#roots.paths;
+  }
+
+  // deno-lint-ignore require-await
+  async authorities(): Promise<Authorities> {
+    return this.#roots.at(this.#now()).authorities;
+  }
+
+  async issueUser(request: UserCertificateRequest): Promise<IssuedSshCertificate> {
+    return await this.#recorded("user", request, async (profile) => {
+      const { user: signer } = this.#roots.at(this.#now());
+      return await this.#issueSsh("user", request, profile, signer, (issue) => userFields(issue));
+    });
+  }
+
+  async issueHost(request: HostCertificateRequest): Promise<IssuedSshCertificate> {
+    return await this.#recorded("host", request, async (profile) => {
+      const { host: signer } = this.#roots.at(this.#now());
+      const { names, gateway = false } = request;
+      const own = { domain: this.#parts.config.domain, gateway };
+      return await this.#issueSsh("host", request, profile, signer, (issue) => hostFields(issue, names, own));
+    });
+  }
+
+  async issueX509(request: X509CertificateRequest): Promise<IssuedX509Certificate> {
+    return await this.#recorded("x509", request, async (profile) => {
+      const { csr, identity, names, gateway = false } = request;
+      const { config } = this.#parts;
+      if (identity.kind === "x509") throw new CaError("refused", NO_X509);
+      if (names.length > 0 && !gateway) hostPrincipals(names, { domain: config.domain, gateway });
+      const now = this.#now();
+      const lifetime = lifetimeFor({ identity, profile, now, lifetime: request.lifetime }, profile.lifetime);
+      const { key, fingerprint } = await keyOfRequest(csr);
+      await this.#requireUnrevoked(identity, key);
+      const { serial, record } = await this.#issued.keep("x509", randomX509Serial, (serial) => ({
+        ...holderOf(identity),
+        kind: "x509",
+        serial,
+        keyId: "",
+        principals: names,
+        fingerprint,
+        issuedAt: now,
+        expiresAt: now + lifetime,
+      }));
+      const issued = await issueX509({
+        root: this.#roots.at(now).x509,
+        key: { csr },
+        identity,
+        names,
+        gateway,
+        trustDomains: [config.trustDomain, ...config.trustDomains ?? []],
+        lifetime,
+        now,
+        serial,
+      });
+      await this.#requireStanding(identity, key);
+      this.#recordIssued({ ...record, expiresAt: issued.expiresAt }, profile, request);
+      return issued;
+    });
+  }
+
+  async revoked(): Promise<Revoked> {
+    return await this.#revocations.current();
+  }
+
+  async revocations(): Promise<readonly RevocationRecord[]> {
+    return await this.#revocations.list();
+  }
+
+  async issuedTo(identity: Pick<Identity, "issuer" | "subject">): Promise<readonly IssuedRecord[]> {
+    return await this.#issued.to(identity, this.#now());
+  }
+
+  async revoke(revocation: Revocation, by: By, reason?: string): Promise<void> {
+    const normal = normalizeRevocation(revocation);
+    if (normal.kind === "key") await this.#refuseOwnKey(normal.key);
+    const said = reason === undefined ? {} : { reason: normalizeReason(reason) };
+    await this.#revocations.add({ revocation: normal, by: by.name, at: this.#now(), ...said });
+    this.#parts.record("cert.revoked", { revocation: normal, by: by.name, ...said }, { remote: by.remote });
+  }
+
+  async withdraw(
+    identity: Pick<Identity, "issuer" | "subject">,
+    by: By,
+    reason?: string,
+  ): Promise<void> {
+    for (const { kind, serial } of await this.issuedTo(identity)) {
+      await this.revoke({ kind: kind === "x509" ? "x509-serial" : "serial", serial }, by, reason);
+    }
+  }
+
+  async rotate(
+    kind: RootKind,
+    { overlap = DEFAULT_OVERLAP }: { readonly overlap?: number } = {},
+  ): Promise<void> {
+    await this.#roots.rotate(kind, overlap, longestLifetime(this.#parts.config.profiles, kind));
+    this.#rootsChanged();
+    this.#tell();
+  }
+
+  async reload(): Promise<void> {
+    if (!await this.#roots.reload()) return;
+    this.#rootsChanged();
+    this.#tell();
+  }
+
+  watch(listener: () => void): () => void {
+    // A wrapper of its own: the same function may listen twice.
+    const own = () => listener();
+    this.#listeners.add(own);
+    return () => void this.#listeners.delete(own);
+  }
+
+  close(): void {
+    this.#cancelTimer();
+    this.#stopWatching();
+    this.#listeners.clear();
+  }
+
+  #now(): number {
+    return this.#parts.clock.now();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Revocations count for the roots of now; when time makes others of them, it is done again. */
+  #rootsChanged(): void {
+    const { clock } = this.#parts;
+    const now = clock.now();
+    const { user, host } = this.#roots.at(now).authorities;
+    this.#revocations.authorities = [...user, ...host];
+    this.#cancelTimer();
+    const next = this.#roots.nextChange(now);
+    if (next === undefined) return;
+    this.#cancelTimer = afterLong(clock, next - now, () => {
+      this.#rootsChanged();
+      this.#tell();
+    });
+  }
+
+  /** Runs `issue`; leaves one record when nothing comes of it. */
+  async #recorded<T>(
+    kind: RootKind,
+    request: Request,
+    issue: (profile: ChosenProfile) => Promise<T>,
+  ): Promise<T> {
+    const { identity, remote } = request;
+    try {
+      const refusal = NO_CERTIFICATE[identity.kind];
+      if (refusal) throw new CaError("refused", refusal);
+      return await issue(chooseProfile(this.#parts.config.profiles, identity));
+    } catch (error) {
+      if (error instanceof CaError) {
+        const { code, message: reason } = error;
+        this.#parts.record("cert.refused", { kind, code, reason }, { identity, remote });
+      }
+      throw error;
+    }
+  }
+
+  async #issueSsh(
+    kind: "user" | "host",
+    request: UserCertificateRequest | HostCertificateRequest,
+    profile: ChosenProfile,
+    signer: Signer,
+    describe: (issue: SshIssue) => CertificateFields,
+  ): Promise<IssuedSshCertificate> {
+    const { identity, publicKey, lifetime } = request;
+    const now = this.#now();
+    await this.#requireUnrevoked(identity, publicKey);
+    await this.#refuseOwnKey(
+      formatPublicKey(publicKey),
+      "is a key of the authority, and certified by nobody",
+    );
+    const requestId = encodeHex(randomBytes(8));
+    // Everything but the serial number: what is refused needs none.
+    const fields = describe({ identity, publicKey, profile, now, lifetime, requestId, serial: 1n });
+    const fingerprint = await publicKey.fingerprint();
+    const { serial, record } = await this.#issued.keep("ssh", randomSerial, (serial) => ({
+      ...holderOf(identity),
+      kind,
+      serial: serial.toString(),
+      keyId: fields.keyId,
+      principals: fields.principals,
+      fingerprint,
+      issuedAt: now,
+      expiresAt: Number(fields.validBefore) * 1000,
+    }));
+    const blob = await signCertificate({ ...fields, serial }, signer);
+    await this.#requireStanding(identity, publicKey);
+    this.#recordIssued(record, profile, request);
+    return { certificate: parseCertificate(blob), line: formatPublicKey(blob, identity.name) };
+  }
+
+  #recordIssued(record: IssuedRecord, profile: ChosenProfile, { identity, remote }: Request): void {
+    const { kind, serial, principals, expiresAt, keyId, fingerprint } = record;
+    const expires = new Date(expiresAt).toISOString();
+    const details = { kind, serial, principals, expires, profile: profile.name, fingerprint };
+    this.#parts.record("cert.issued", { ...details, ...(keyId && { keyId }) }, { identity, remote });
+  }
+
+  async #requireUnrevoked(identity: Identity, key?: PublicKey): Promise<void> {
+    const fault = await this.#revocations.faultOf(identity, key);
+    if (fault) throw new CaError("refused", `${fault}: it gets no certificate`);
+  }
+
+  /**
+   * Asked when the certificate is on record: whoever revokes looks through the records after he has revoked. So one of
+   * the two sees the other, and nothing that is revoked meanwhile leaves.
+   */
+  async #requireStanding(identity: Identity, key?: PublicKey): Promise<void> {
+    await this.#requireUnrevoked(identity, key);
+    if (await this.#parts.stands?.(identity) === false) {
+      throw new CaError("refused", "the credential that it was asked with has been taken back");
+    }
+  }
+
+  /** @param key as a revocation has it */
+  async #refuseOwnKey(key: string, why = "is a root of the authority: rotate that first"): Promise<void> {
+    const { user, host } = this.#roots.at(this.#now());
+    for (const { publicKey } of [user, host]) {
+      if (key !== formatPublicKey(publicKey) && key !== await publicKey.fingerprint()) continue;
+      throw new CaError("refused", `this key ${why}`);
+    }
+  }
+}
+
+function holderOf({ issuer, subject, name }: Identity): Pick<IssuedRecord, "issuer" | "subject" | "name"> {
+  return { issuer, subject, name };
+}
+
+/** The key that a request is for: as SSH has it where SSH has such keys. @throws {CaError} `invalid` */
+async function keyOfRequest(
+  csr: X509CertificateRequest["csr"],
+): Promise<{ key?: PublicKey; fingerprint: string }> {
+  try {
+    const { publicKey: { rawData } } = await readCertificateRequest(csr);
+    const key = await sshKeyOfSpki(rawData);
+    if (key) return { key, fingerprint: await key.fingerprint() };
+    return { fingerprint: encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", rawData))) };
+  } catch (cause) {
+    if (cause instanceof X509Error) throw new CaError("invalid", cause.message, { cause });
+    throw cause;
+  }
+}

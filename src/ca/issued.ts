@@ -1,0 +1,110 @@
+/**
+ * The books: every certificate is on record before it leaves, by a serial number that no other has.
+ *
+ * | collection | key | holds |
+ * |---|---|---|
+ * | `issued` | `ssh:SERIAL`, `x509:SERIAL` | {@link IssuedRecord} |
+ * | `issued-to` | `HOLDER:ssh:SERIAL`, HOLDER a hash of issuer and subject, or of the key | when it expires |
+ *
+ * The second is an index: what was issued to an identity is found without looking at everything.
+ */
+import { encodeText, randomBytes } from "../bytes/bytes.ts";
+import { encodeHex } from "../bytes/encoding.ts";
+import type { IdentityRef } from "../identity/principal.ts";
+import { type Collection, type Store, StoreError } from "../store/types.ts";
+import type { IssuedRecord } from "./local.ts";
+import { CaError } from "./types.ts";
+
+/** Tries for a serial number that is free. Two in a row that are taken mean that the generator is broken. */
+const TRIES = 3;
+const PAGE = 1000;
+
+/** A positive number of 63 random bits: OpenSSH reads 64, and many programs take them for signed. */
+export function randomSerial(): bigint {
+  const bits = new DataView(randomBytes(8).buffer).getBigUint64(0) >> 1n;
+  return bits || 1n;
+}
+
+export class Issued {
+  readonly #issued: Collection<IssuedRecord>;
+  readonly #index: Collection<number>;
+
+  constructor(store: Store) {
+    this.#issued = store.collection("issued");
+    this.#index = store.collection("issued-to");
+  }
+
+  /**
+   * Puts a certificate on record under a serial number of its own.
+   * @param draw a new serial number @param describe the record for it
+   * @returns the record as it was kept
+   * @throws {CaError} `unavailable`
+   */
+  async keep<S extends string | bigint>(
+    family: "ssh" | "x509",
+    draw: () => S,
+    describe: (serial: S) => IssuedRecord,
+  ): Promise<{ serial: S; record: IssuedRecord }> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const serial = draw();
+      const record = describe(serial);
+      const name = `${family}:${record.serial}`;
+      const holders = [await identityHash(record), await hash(record.fingerprint)];
+      const [kept] = await available(Promise.all([
+        this.#issued.insert(name, record),
+        ...holders.map((holder) => this.#index.insert(`${holder}:${name}`, record.expiresAt)),
+      ]));
+      if (kept) return { serial, record };
+    }
+    throw new CaError("unavailable", "no free serial number was found");
+  }
+
+  /** What was issued to an identity and has not run out at `now`. */
+  async to(identity: IdentityRef, now: number): Promise<IssuedRecord[]> {
+    const names = await this.#find(await identityHash(identity), now);
+    const records = await available(Promise.all(names.map((name) => this.#issued.get(name))));
+    return records.flatMap((stored) => stored?.value ?? []);
+  }
+
+  /** Names (`ssh:…`, `x509:…`) of everything that was ever issued to an identity. */
+  async namesTo(identity: IdentityRef): Promise<string[]> {
+    return await this.#find(await identityHash(identity));
+  }
+
+  /** Names of everything that was ever issued for a key. @param fingerprint `SHA256:…` */
+  async namesFor(fingerprint: string): Promise<string[]> {
+    return await this.#find(await hash(fingerprint));
+  }
+
+  async #find(holder: string, validAt = -Infinity): Promise<string[]> {
+    const prefix = `${holder}:`;
+    const names: string[] = [];
+    let after: string | undefined;
+    for (;;) {
+      const page = await available(this.#index.list({ prefix, after, limit: PAGE }));
+      names.push(...page.filter(({ value }) => value > validAt).map(({ key }) => key.slice(prefix.length)));
+      if (page.length < PAGE) return names;
+      after = page.at(-1)!.key;
+    }
+  }
+}
+
+/** What stands for an identity in keys of the store. */
+export function identityHash({ issuer, subject }: IdentityRef): Promise<string> {
+  return hash(JSON.stringify([issuer, subject]));
+}
+
+/** Of fixed length and without a colon, whatever the text is. */
+async function hash(text: string): Promise<string> {
+  return encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", encodeText(text)), 0, 16));
+}
+
+/** What `stored` resolves to. @throws {CaError} `unavailable` when the store fails: no certificate without a record */
+export async function available<T>(stored: Promise<T>): Promise<T> {
+  try {
+    return await stored;
+  } catch (cause) {
+    if (!(cause instanceof StoreError)) throw cause;
+    throw new CaError("unavailable", "the authority cannot keep its records", { cause });
+  }
+}
