@@ -15,7 +15,7 @@ import {
  */
 export function requireAuthority(certificate: X509Certificate, below: number): void {
   const constraints = certificate.getExtension(EXTENSION.basicConstraints);
-  if (!(constraints instanceof BasicConstraintsExtension) || !constraints.ca) {
+  if (!(constraints instanceof BasicConstraintsExtension && constraints.ca)) {
     throw new X509Error("purpose", "a certificate of the chain is no authority's");
   }
   if (constraints.pathLength !== undefined && below > constraints.pathLength) {
@@ -25,6 +25,15 @@ export function requireAuthority(certificate: X509Certificate, below: number): v
   if (usage && !(usage instanceof KeyUsagesExtension && usage.usages & KeyUsageFlags.keyCertSign)) {
     throw new X509Error("purpose", "an authority of the chain may not sign certificates");
   }
+}
+
+/** Whether it says in any way that it signs certificates: enough to be nobody's own. */
+export function isAuthority(certificate: X509Certificate): boolean {
+  const constraints = certificate.getExtension(EXTENSION.basicConstraints);
+  const usage = certificate.getExtension(EXTENSION.keyUsage);
+  const signs = usage instanceof KeyUsagesExtension &&
+    (usage.usages & (KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign)) !== 0;
+  return signs || (constraints instanceof BasicConstraintsExtension && constraints.ca);
 }
 
 /** @throws {X509Error} `signature` or `algorithm` unless `issuer`'s key signed `certificate`, and is named as its issuer */

@@ -16,8 +16,8 @@ export interface SpiffeId {
 }
 
 /**
- * Reads a SPIFFE ID. No percent signs, port, user, query, fragment, empty, `.` or `..` segment and no slash at the end; the
- * trust domain in lower case. Two IDs are the same only if their texts are.
+ * Reads a SPIFFE ID. Scheme and trust domain in lower case; no percent signs, port, user, query, fragment, empty, `.` or `..` segment and no slash at
+ * the end. Two IDs are the same only if their texts are.
  *
  * ```ts
  * import assert from "node:assert/strict";
@@ -30,7 +30,7 @@ export interface SpiffeId {
 export function parseSpiffeId(text: string): SpiffeId {
   const refuse = (why: string) => new X509Error("name", `the SPIFFE ID ${why}`);
   if (text.length > MAX_ID_LENGTH) throw refuse(`is longer than ${MAX_ID_LENGTH} bytes`);
-  const match = /^spiffe:\/\/([^/]*)(?:\/(.*))?$/is.exec(text);
+  const match = /^spiffe:\/\/([^/]*)(?:\/(.*))?$/s.exec(text);
   if (!match) throw refuse("does not begin with spiffe://");
   const [, trustDomain, rest] = match;
   if (trustDomain.length > MAX_TRUST_DOMAIN_LENGTH || !TRUST_DOMAIN.test(trustDomain)) {
