@@ -31,9 +31,10 @@ function text<T>(parse: (text: string) => T, expected: string) {
 
 const nonEmpty = z.string().min(1);
 const claimValue = z.union([nonEmpty, z.number(), z.boolean()]).transform(String);
-const claimValues = z.union([claimValue, z.array(claimValue).min(1)], {
-  error: "a required claim must have a value, or a list of such",
-}).transform((values) => Array.isArray(values) ? values : [values]);
+const needsValue = "a required claim must have a value, or a list of such";
+const claimValues = z.union([claimValue, z.array(claimValue).min(1, needsValue)], { error: needsValue })
+  .transform((values) => Array.isArray(values) ? values : [values]);
+const needsAudience = "audiences must be a text, or a list of such";
 
 const detailed = z.strictObject({
   issuer: text(readIssuer, "an issuer needs its URL: write issuer: https://login.mycorp.com").describe(
@@ -41,8 +42,7 @@ const detailed = z.strictObject({
   ),
   kind: z.enum(issuerKinds, { error: `kind must be one of ${issuerKinds.join(", ")}` }).optional()
     .describe("Whose claims to expect; guessed from the URL, else oidc."),
-  audiences: z.union([nonEmpty, z.array(nonEmpty).min(1)], { error: "audiences must be a list of texts" })
-    .optional()
+  audiences: z.union([nonEmpty, z.array(nonEmpty).min(1, needsAudience)], { error: needsAudience }).optional()
     .describe("One of these must be in 'aud', exactly. Default: ssh://DOMAIN and ssh://DOMAIN:PORT."),
   jwks: text(readJwks, "jwks must be a file or a URL").optional().describe(
     "File or URL of the issuer's keys. Default: by discovery.",
@@ -111,11 +111,11 @@ function readIssuer(value: string): string {
     throw new TypeError(`'${value}' is not the URL of an issuer: write https://login.mycorp.com`);
   }
   const url = new URL(issuer);
-  if (!isSafeUrl(url)) {
-    throw new TypeError(`the issuer ${value} must be https: anybody on the way could give its keys`);
-  }
   if (url.username || url.password || url.search || url.hash || /[?#]/.test(issuer)) {
     throw new TypeError(`the issuer ${url.origin}${url.pathname} must have no user, query or fragment`);
+  }
+  if (!isSafeUrl(url)) {
+    throw new TypeError(`the issuer ${value} must be https: anybody on the way could give its keys`);
   }
   return issuer;
 }
