@@ -32,10 +32,13 @@ import type { GatewayView } from "./commands/command.ts";
 import { Dialers } from "./dialers.ts";
 import type { Enrolment } from "./enrolment.ts";
 import { JudgedFlows } from "./flows.ts";
+import { HttpsDoor, type HttpsOptions } from "./https.ts";
 import { judgeLogin, type Login } from "./login.ts";
 import { MeshSelf } from "./mesh/self.ts";
 import type { GatewayParts } from "./parts.ts";
 import { PolicyInForce } from "./policy_file.ts";
+import { type Protocol, protocols } from "./settings.ts";
+import { tellProtocol } from "./protocol.ts";
 import { ServedClient } from "./served_client.ts";
 import type { Trust } from "./trust.ts";
 
@@ -61,6 +64,8 @@ export interface GatewayOptions {
   /** What was revoked, as it was asked. With `authority`. */
   readonly revocations?: () => Promise<readonly RevocationRecord[]>;
   readonly enrolment?: Enrolment;
+  /** Undefined: SSH is all that it speaks. */
+  readonly https?: HttpsOptions;
   readonly metrics: Metrics;
   /** Take one JSON line each, of a flow's and of an audit record. Must not throw. */
   readonly writeFlow: (line: string) => void;
@@ -75,6 +80,7 @@ export class Gateway {
   readonly #metrics: MeshMetrics;
   readonly #admission: Admission;
   readonly #clients = new Set<ServedClient>();
+  readonly #https?: HttpsDoor;
   readonly #listeners: NetListener[] = [];
   readonly #startedAt: number;
   readonly #closing = new AbortController();
@@ -143,6 +149,12 @@ export class Gateway {
       revocations: options.revocations,
       enrolment: options.enrolment,
     };
+    this.#https = options.https && HttpsDoor.open(options.https, {
+      parts: this.#parts,
+      trust: () => this.#trust,
+      loginGrace: config.loginGrace,
+      hostNames: () => this.#hostNames(),
+    });
   }
 
   /** What the parts share: for what joins other gateways. */
@@ -164,11 +176,15 @@ export class Gateway {
     return this.#listeners.length > 0 && !this.#draining;
   }
 
-  /** Begins to accept on `address`. @throws {NetError} */
-  async listen(address: TcpAddress): Promise<TcpAddress> {
+  /**
+   * Begins to accept on `address`.
+   * @param served protocols that it speaks there; all that it can by default
+   * @throws {NetError}
+   */
+  async listen(address: TcpAddress, served: readonly Protocol[] = protocols): Promise<TcpAddress> {
     const listener = await this.#options.net.listen(address);
     this.#listeners.push(listener);
-    this.#accept(listener);
+    this.#accept(listener, served);
     return listener.address as TcpAddress;
   }
 
@@ -204,9 +220,11 @@ export class Gateway {
     const leases = await this.#parts.registry.list();
     this.audit.record("gateway.draining", { flows: this.flows.size, leases: leases.length });
     for (const { client } of this.#clients) client.drain();
+    const answered = this.#https?.close(grace);
     const waiting = new AbortController();
     const over = AbortSignal.any([signal, waiting.signal]);
-    await Promise.race([this.flows.drained(), this.#options.clock.sleep(grace, over).catch(() => {})]);
+    const drained = Promise.all([this.flows.drained(), answered]);
+    await Promise.race([drained, this.#options.clock.sleep(grace, over).catch(() => {})]);
     waiting.abort();
     const cut = this.flows.size;
     await this.close("the gateway is shutting down");
@@ -222,6 +240,7 @@ export class Gateway {
     const clients = [...this.#clients];
     for (const { client } of clients) client.close(sentence);
     this.#closing.abort(new SshError("closed", sentence));
+    await this.#https?.close(0);
     await Promise.all(clients.map(({ client }) => client.connection.gone));
     await this.flows.drained();
     await this.#parts.registry.close();
@@ -229,18 +248,24 @@ export class Gateway {
 
   // -- connections -----------------------------------------------------------------------------------------------
 
-  async #accept(listener: NetListener): Promise<void> {
-    for await (const connection of listener) this.#arrived(connection, connection.remote as TcpAddress);
+  async #accept(listener: NetListener, served: readonly Protocol[]): Promise<void> {
+    for await (const connection of listener) {
+      this.#arrived(connection, connection.remote as TcpAddress, served);
+    }
   }
 
   /** Somebody connects to the gateway through the gateway, or through another one. */
   #enter({ hostname, port }: OpenRequest["origin"]): PlainDuplex {
     const [near, far] = duplexPair();
-    this.#arrived(far, { transport: "tcp", hostname, port });
+    this.#arrived(far, { transport: "tcp", hostname, port }, protocols);
     return near;
   }
 
-  async #arrived(connection: PlainDuplex, remote: TcpAddress): Promise<void> {
+  async #arrived(
+    connection: PlainDuplex,
+    remote: TcpAddress,
+    served: readonly Protocol[],
+  ): Promise<void> {
     const place = this.#admission.admit(remote.hostname, this.#clients.size);
     if (typeof place === "string") {
       this.#log.warn("connection from {remote} refused: {reason}", {
@@ -254,7 +279,7 @@ export class Gateway {
     }
     let refused = false;
     try {
-      await this.#handshake(connection, remote, () => refused = true);
+      await this.#serve(connection, remote, served, () => refused = true);
     } catch (error) {
       const penalty = penaltyFor(error, refused);
       if (penalty) this.#admission.punish(remote.hostname, penalty);
@@ -267,9 +292,41 @@ export class Gateway {
     }
   }
 
+  /**
+   * Serves what has come in, by its first bytes: an SSH client until it is authenticated, a web client to its end.
+   * @throws {SshError} why it came to nothing
+   */
+  async #serve(
+    incoming: PlainDuplex,
+    remote: TcpAddress,
+    served: readonly Protocol[],
+    onRefused: () => void,
+  ): Promise<void> {
+    const { clock, config: { loginGrace } } = this.#options;
+    const possible = served.filter((protocol) => protocol !== "tls" || this.#https);
+    const began = clock.monotonic();
+    const { protocol, connection } = await tellProtocol(incoming, possible, { clock, loginGrace });
+    if (protocol === "ssh") {
+      const left = loginGrace - (clock.monotonic() - began);
+      return void await this.#handshake(connection, remote, left, onRefused);
+    }
+    if (protocol === undefined) {
+      connection.close();
+      throw new SshError("protocol", `it speaks nothing that is served here (${served.join(", ")})`);
+    }
+    const punished = () => {
+      // Each counts: one connection may carry any number of guesses.
+      this.#admission.punish(remote.hostname, "refused");
+      this.#metrics.authentications.add(1, { method: "https", outcome: "refused" });
+    };
+    if (await this.#https!.serve(connection, remote, punished)) return;
+    throw new SshError("disconnected", "it sent no request");
+  }
+
   #handshake(
     connection: PlainDuplex,
     remote: TcpAddress,
+    loginGraceMs: number,
     onRefused: () => void,
   ): Promise<ServerConnection<Login>> {
     const { crypto, clock, hostKeys, hostSigners, config } = this.#options;
@@ -280,7 +337,7 @@ export class Gateway {
       hostKeys: hostSigners ?? hostKeys,
       algorithms: config.ssh?.algorithms,
       rekey: config.ssh?.rekey,
-      loginGraceMs: config.loginGrace,
+      loginGraceMs,
       signal: this.#closing.signal,
       auth: serverAuth({
         algorithms: config.ssh?.publicKeyAlgorithms,
@@ -345,12 +402,17 @@ export class Gateway {
     client.close("your credential is no longer accepted");
   }
 
-  #view(): GatewayView {
-    const { config, hostKeys } = this.#options;
+  /** As known_hosts writes this gateway. */
+  #hostNames(): string[] {
     const ports = [...new Set(this.addresses.map(({ port }) => port))];
+    return ports.map((port) => hostName(this.#options.config.domain, port));
+  }
+
+  #view(): GatewayView {
+    const { hostKeys } = this.#options;
     return {
       hostKeys: hostKeys.map(({ publicKey }) => publicKey),
-      hostNames: ports.map((port) => hostName(config.domain, port)),
+      hostNames: this.#hostNames(),
       startedAt: this.#startedAt,
       version: SOFTWARE,
       clients: this.#clients.size,
