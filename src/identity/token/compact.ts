@@ -35,8 +35,10 @@ export function parseToken(token: string): ParsedToken {
   if (parts.length === 5) throw malformed("the token is encrypted (JWE), and only signed ones are accepted");
   if (parts.length !== 3) throw malformed("this is no token: it needs three parts with dots between them");
   const [header, claims] = [parts[0], parts[1]].map(decodeObject);
-  // Its bytes are not needed here. But two spellings of one signature would be two tokens.
-  decodeCanonically(parts[2]);
+  // The other parts are signed as they are spelt; two spellings of one signature would be two tokens (RFC 4648 §3.5).
+  if (encodeBase64Url(decodePart(parts[2])) !== parts[2]) {
+    throw malformed("the token's signature is not canonical base64url");
+  }
   checkHeader(header);
   for (const [claim, why] of OTHER_PURPOSES) {
     if (Object.hasOwn(claims, claim)) throw malformed(`the token has the claim '${claim}': ${why}`);
@@ -65,7 +67,7 @@ function checkHeader(header: Claims): void {
 function decodeObject(part: string): Claims {
   let value: unknown;
   try {
-    value = JSON.parse(decodeTextStrictly(decodeCanonically(part)));
+    value = JSON.parse(decodeTextStrictly(decodePart(part)));
   } catch {
     // The cause's message would quote the text.
     throw malformed("a part of the token is not JSON in base64url");
@@ -76,17 +78,14 @@ function decodeObject(part: string): Claims {
   return value as Claims;
 }
 
-/** Bytes of base64url in its one spelling: without padding, spaces, or bits left over (RFC 4648 §3.5). */
-function decodeCanonically(part: string): Uint8Array {
-  if (part === "" || !/^[A-Za-z0-9_-]+$/.test(part)) throw malformed("a part of the token is not base64url");
-  let bytes: Uint8Array;
+/** Bytes of base64url without padding or spaces. */
+function decodePart(part: string): Uint8Array {
+  if (!/^[A-Za-z0-9_-]+$/.test(part)) throw malformed("a part of the token is not base64url");
   try {
-    bytes = decodeBase64Url(part);
+    return decodeBase64Url(part);
   } catch {
     throw malformed("a part of the token is not base64url");
   }
-  if (encodeBase64Url(bytes) !== part) throw malformed("a part of the token is not canonical base64url");
-  return bytes;
 }
 
 function malformed(message: string): TokenError {
