@@ -6,6 +6,7 @@ import type { Identity, IdentityKind } from "../identity/principal.ts";
 import { formatPublicKey } from "../keys/public_key.ts";
 import type { PublicKey, Signer } from "../keys/types.ts";
 import { afterLong } from "../platform/clock.ts";
+import { StateError } from "../platform/state.ts";
 import { X509Error } from "../x509/error.ts";
 import { readCertificateRequest } from "../x509/request.ts";
 import { randomX509Serial } from "../x509/serial.ts";
@@ -176,7 +177,13 @@ class Authority implements LocalAuthority {
     kind: RootKind,
     { overlap = DEFAULT_OVERLAP }: { readonly overlap?: number } = {},
   ): Promise<void> {
-    await this.#roots.rotate(kind, overlap, longestLifetime(this.#parts.config.profiles, kind));
+    if (!(overlap >= 0)) throw new CaError("invalid", "the overlap is 0 or longer");
+    try {
+      await this.#roots.rotate(kind, overlap, longestLifetime(this.#parts.config.profiles, kind));
+    } catch (cause) {
+      if (cause instanceof StateError) throw new CaError("unavailable", cause.message, { cause });
+      throw cause;
+    }
     this.#rootsChanged();
     this.#tell();
   }

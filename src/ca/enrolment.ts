@@ -1,0 +1,383 @@
+/**
+ * Machines that have no identity at all: a token that works once enrols a key, and the key then is the machine.
+ *
+ * | collection | key | holds |
+ * |---|---|---|
+ * | `join-tokens` | id | a hash of the secret, the name, when it ends, and once it was used: the key |
+ * | `enrolled` | `key:SHA256:…`, `name:NAME` | id of the token |
+ *
+ * The token's document is the truth; `enrolled` leads to it, is written first, and counts only where the document agrees.
+ * So a process may die at any moment: a token was used or it was not.
+ */
+import { encodeText, equalConstantTime, randomBytes } from "../bytes/bytes.ts";
+import { decodeHex, encodeBase64Url, encodeHex } from "../bytes/encoding.ts";
+import { printable } from "../bytes/printable.ts";
+import { normalizeDomain } from "../identity/names.ts";
+import { type Identity, isUnderDomain } from "../identity/principal.ts";
+import type { PublicKey } from "../keys/types.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Collection, Store, Stored } from "../store/types.ts";
+import { available } from "./issued.ts";
+import { formatJoinToken, readJoinToken } from "./join_token.ts";
+import type { CaRecorder, LocalAuthority } from "./local.ts";
+import { requireCertifiable } from "./ssh.ts";
+import { CaError } from "./types.ts";
+
+const HOUR = 3_600_000;
+/** Where nobody says otherwise. */
+export const DEFAULT_TOKEN_LIFETIME = HOUR;
+/** A token is to be used, not to be kept. */
+export const MAX_TOKEN_LIFETIME = 30 * 24 * HOUR;
+const SECRET_BYTES = 32;
+const PAGE = 1000;
+/** Issuer of enrolled keys' identities; the subject is the fingerprint. */
+export const ENROLLED_ISSUER = "enrolled";
+/** Issuer of the identities that have a token and no key yet; the subject is the token's id. */
+const JOIN_ISSUER = "join";
+
+export type JoinErrorCode =
+  /** The token is unknown, used, or over. */
+  | "token"
+  /** The name is taken, or nobody may have it. */
+  | "name";
+
+/** Nobody is enrolled, with a sentence for the asker. */
+export class JoinError extends Error {
+  override readonly name = "JoinError";
+  constructor(readonly code: JoinErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** A token as people see it: without its secret. */
+export interface JoinToken {
+  readonly id: string;
+  /** The full name that it gives. */
+  readonly name: string;
+  /** Name of who made it. */
+  readonly by: string;
+  /** Milliseconds since 1970. */
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  /** When it was used, and for which key. */
+  readonly usedAt?: number;
+  readonly fingerprint?: string;
+}
+
+/** Who asked, for the record. */
+export interface JoinActor {
+  readonly identity: Identity;
+  readonly remote: string;
+}
+
+export interface EnrolmentParts {
+  readonly store: Store;
+  readonly clock: Pick<Clock, "now">;
+  /** The gateway's domain, normalised: machines are called `NAME.DOMAIN`. */
+  readonly domain: string;
+  /** `SHA256:…` of the gateway's host keys and of the authorities that sign its host certificates: whom a token trusts. */
+  readonly hosts: () => Promise<readonly string[]>;
+  readonly record: CaRecorder;
+  /** Takes back what was issued to a key that is removed. Absent: it runs out by itself. */
+  readonly withdraw?: LocalAuthority["withdraw"];
+}
+
+/** Tokens that were made, and the keys that were enrolled with them. Every method may throw {@link CaError}. */
+export interface Enrolment {
+  readonly tokens: {
+    /**
+     * @param request.name one label, or a name under the domain
+     * @param request.lifetime milliseconds; an hour by default
+     * @returns the token, whose text is kept nowhere
+     * @throws {JoinError} `name`
+     */
+    create(
+      request: { readonly name: string; readonly lifetime?: number },
+      by: JoinActor,
+    ): Promise<JoinToken & { readonly token: string }>;
+    /** In order of time. */
+    list(): Promise<readonly JoinToken[]>;
+    /** Takes back a token, and the key that was enrolled with it. False when there is no such. */
+    remove(id: string, by: JoinActor): Promise<boolean>;
+  };
+  /**
+   * The identity, of kind `join`, of whoever has this token. It is not used up.
+   * @throws {JoinError} `token`
+   */
+  holderOf(token: string): Promise<Identity>;
+  /** Whether some token can be used now. */
+  hasOpenTokens(): Promise<boolean>;
+  /** Whether the token of an identity of kind `join` is there and has not ended, used or not. */
+  stands(holder: Identity): Promise<boolean>;
+  /**
+   * Uses up the token of `holder` and enrols `key`. Again with the same key: the same answer.
+   * @param holder as {@link Enrolment.holderOf} gave it
+   * @throws {JoinError}
+   */
+  enrol(holder: Identity, key: PublicKey, remote: string): Promise<Identity>;
+  /** Whose the key is; undefined when it is not enrolled, or not any more. */
+  identityOf(key: PublicKey): Promise<Identity | undefined>;
+  /** As {@link Enrolment.identityOf}, by `SHA256:…`. */
+  enrolledKey(fingerprint: string): Promise<Identity | undefined>;
+  /** Calls `listener` when a token was made, used or taken back, here or by another process. @returns stops it */
+  watch(listener: () => void): () => void;
+}
+
+type KeptToken = {
+  readonly name: string;
+  /** Hexadecimal SHA-256 of the secret: it has 256 random bits, so nobody guesses it from that. */
+  readonly secret: string;
+  readonly by: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly used?: { readonly at: number; readonly fingerprint: string };
+};
+
+/** Opens what `parts.store` keeps. */
+export function openEnrolment(parts: EnrolmentParts): Enrolment {
+  return new StoredEnrolment(parts);
+}
+
+class StoredEnrolment implements Enrolment {
+  readonly #parts: EnrolmentParts;
+  readonly #tokens: Collection<KeptToken>;
+  readonly #enrolled: Collection<string>;
+
+  constructor(parts: EnrolmentParts) {
+    this.#parts = parts;
+    this.#tokens = parts.store.collection("join-tokens");
+    this.#enrolled = parts.store.collection("enrolled");
+  }
+
+  readonly tokens: Enrolment["tokens"] = {
+    create: async ({ name: asked, lifetime = DEFAULT_TOKEN_LIFETIME }, { identity, remote }) => {
+      const name = this.#fullName(asked);
+      if (!(lifetime >= 1000 && lifetime <= MAX_TOKEN_LIFETIME)) {
+        throw new CaError(
+          "invalid",
+          `a join token lasts from one second to ${MAX_TOKEN_LIFETIME / HOUR / 24} days`,
+        );
+      }
+      await this.#requireFree(name);
+      const id = encodeHex(randomBytes(8));
+      const secret = encodeBase64Url(randomBytes(SECRET_BYTES));
+      const createdAt = this.#now();
+      const kept: KeptToken = {
+        name,
+        secret: await hash(secret),
+        by: identity.name,
+        createdAt,
+        expiresAt: createdAt + lifetime,
+      };
+      const stored = await available(this.#tokens.insert(id, kept));
+      if (!stored) throw new CaError("unavailable", "no free id was found");
+      const expires = new Date(kept.expiresAt).toISOString();
+      this.#parts.record("token.created", { token: id, name, expires }, { identity, remote });
+      const hosts = await this.#parts.hosts();
+      return { ...shown(stored), token: formatJoinToken({ id, secret, name, hosts }) };
+    },
+
+    list: async () => (await this.#all()).map(shown).sort((a, b) => a.createdAt - b.createdAt),
+
+    remove: async (id, { identity, remote }) => {
+      const stored = await available(this.#tokens.get(id));
+      if (!stored || !await available(this.#tokens.remove({ key: id }))) return false;
+      const { name, used } = stored.value;
+      this.#parts.record("token.removed", { token: id, name }, { identity, remote });
+      for (const key of [`name:${name}`, `key:${used?.fingerprint}`]) {
+        const led = await available(this.#enrolled.get(key));
+        if (led?.value === id) await available(this.#enrolled.remove(led));
+      }
+      if (!used) return true;
+      await this.#parts.withdraw?.(
+        { issuer: ENROLLED_ISSUER, subject: used.fingerprint },
+        { name: identity.name, remote },
+        `join token ${id} was taken back`,
+      );
+      return true;
+    },
+  };
+
+  async holderOf(text: string): Promise<Identity> {
+    const token = readJoinToken(text);
+    const stored = token && await available(this.#tokens.get(token.id));
+    // Compared in any case: an id that is unknown takes as long as a secret that is wrong.
+    const secret = decodeHex(await hash(token?.secret ?? ""));
+    const isRight = equalConstantTime(secret, decodeHex(stored?.value.secret ?? "00".repeat(SECRET_BYTES)));
+    if (!stored || !isRight) throw new JoinError("token", "the join token is unknown");
+    this.#requireOpen(stored);
+    return holder(stored);
+  }
+
+  async hasOpenTokens(): Promise<boolean> {
+    const now = this.#now();
+    return (await this.#all()).some(({ value }) => !value.used && value.expiresAt > now);
+  }
+
+  async stands({ kind, subject }: Identity): Promise<boolean> {
+    const stored = kind === "join" ? await available(this.#tokens.get(subject)) : undefined;
+    return stored !== undefined && stored.value.expiresAt > this.#now();
+  }
+
+  async enrol(holder: Identity, key: PublicKey, remote: string): Promise<Identity> {
+    const id = holder.kind === "join" ? holder.subject : "";
+    try {
+      requireCertifiable(key);
+      return await this.#enrol(id, key, holder, remote);
+    } catch (error) {
+      if (error instanceof JoinError || error instanceof CaError) {
+        this.#parts.record("join.refused", { token: id, reason: error.message }, {
+          identity: holder,
+          remote,
+        });
+      }
+      throw error;
+    }
+  }
+
+  async identityOf(key: PublicKey): Promise<Identity | undefined> {
+    return await this.enrolledKey(await key.fingerprint());
+  }
+
+  async enrolledKey(fingerprint: string): Promise<Identity | undefined> {
+    const stored = await this.#tokenOf(`key:${fingerprint}`);
+    if (stored?.value.used?.fingerprint !== fingerprint) return undefined;
+    return enrolled(stored.value.name, fingerprint, stored.key);
+  }
+
+  watch(listener: () => void): () => void {
+    return this.#tokens.watch(() => listener());
+  }
+
+  async #enrol(id: string, key: PublicKey, holder: Identity, remote: string): Promise<Identity> {
+    const stored = id === "" ? undefined : await available(this.#tokens.get(id));
+    if (!stored) throw new JoinError("token", "the join token is unknown, or was taken back");
+    const fingerprint = await key.fingerprint();
+    const { name, used } = stored.value;
+    // Whoever did not hear the answer asks again.
+    if (used?.fingerprint === fingerprint) return enrolled(name, fingerprint, id);
+    this.#requireOpen(stored);
+    const other = await this.enrolledKey(fingerprint);
+    if (other) throw new JoinError("name", `this key is enrolled already, as ${other.name}`);
+    const leads = [`key:${fingerprint}`, `name:${name}`];
+    for (const key of leads) await this.#lead(key, id, name);
+    const value: KeptToken = { ...stored.value, used: { at: this.#now(), fingerprint } };
+    const mine = await available(this.#tokens.replace(stored, value));
+    if (!mine) {
+      throw new JoinError("token", "the join token has just been used by another machine, or taken back");
+    }
+    for (const key of leads) {
+      if ((await available(this.#enrolled.get(key)))?.value === id) continue;
+      // Another token took the name or key over before this one was used.
+      await available(this.#tokens.replace(mine, stored.value));
+      throw taken(name);
+    }
+    this.#parts.record("key.enrolled", { token: id, name, fingerprint }, { identity: holder, remote });
+    return enrolled(name, fingerprint, id);
+  }
+
+  /**
+   * Makes `key` lead to the token `id`, away from one that nobody has used. Both look again after their own write, so of two
+   * tokens for one name that are used at once, one gives way.
+   */
+  async #lead(key: string, id: string, name: string): Promise<void> {
+    if (await available(this.#enrolled.insert(key, id))) return;
+    const before = await available(this.#enrolled.get(key));
+    if (before?.value === id) return;
+    const led = before && await available(this.#enrolled.replace(before, id));
+    if (!led) throw taken(name);
+    const other = await available(this.#tokens.get(before.value));
+    if (!other?.value.used) return;
+    await available(this.#enrolled.replace(led, before.value));
+    throw taken(name);
+  }
+
+  async #tokenOf(key: string): Promise<Stored<KeptToken> | undefined> {
+    const led = await available(this.#enrolled.get(key));
+    return led && await available(this.#tokens.get(led.value));
+  }
+
+  async #requireFree(name: string): Promise<void> {
+    const stored = await this.#tokenOf(`name:${name}`);
+    if (stored?.value.used && stored.value.name === name) {
+      throw new JoinError("name", `${name} is enrolled already: remove its token ${stored.key} first`);
+    }
+  }
+
+  #requireOpen({ value: { used, expiresAt } }: Stored<KeptToken>): void {
+    if (used) throw new JoinError("token", "the join token has been used: it works once");
+    if (expiresAt <= this.#now()) throw new JoinError("token", "the join token has expired");
+  }
+
+  #fullName(asked: string): string {
+    const { domain } = this.#parts;
+    const name = normalizeDomain(asked);
+    const full = name?.includes(".") ? name : `${name}.${domain}`;
+    if (
+      name === undefined || name === domain || normalizeDomain(full) !== full || !isUnderDomain(full, domain)
+    ) {
+      throw new JoinError(
+        "name",
+        `'${printable(asked)}' is no name for a machine: one label, or a name under ${domain}`,
+      );
+    }
+    return full;
+  }
+
+  async #all(): Promise<Stored<KeptToken>[]> {
+    const all: Stored<KeptToken>[] = [];
+    for (;;) {
+      const page = await available(this.#tokens.list({ after: all.at(-1)?.key, limit: PAGE }));
+      all.push(...page);
+      if (page.length < PAGE) return all;
+    }
+  }
+
+  #now(): number {
+    return this.#parts.clock.now();
+  }
+}
+
+function taken(name: string): JoinError {
+  return new JoinError("name", `${name} has just been enrolled by another machine`);
+}
+
+async function hash(secret: string): Promise<string> {
+  return encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", encodeText(secret))));
+}
+
+function shown({ key, value: { name, by, createdAt, expiresAt, used } }: Stored<KeptToken>): JoinToken {
+  const use = used && { usedAt: used.at, fingerprint: used.fingerprint };
+  return { id: key, name, by, createdAt, expiresAt, ...use };
+}
+
+/** Its name is no machine's: rules for that machine are not for whoever has a token. */
+function holder({ key, value }: Stored<KeptToken>): Identity {
+  return {
+    kind: "join",
+    issuer: JOIN_ISSUER,
+    subject: key,
+    name: `join:${key}`,
+    groups: [],
+    claims: {},
+    owner: false,
+    expiresAt: value.expiresAt,
+    restrictions: {},
+    credential: { keyId: key },
+  };
+}
+
+function enrolled(name: string, fingerprint: string, token: string): Identity {
+  return {
+    kind: "key",
+    issuer: ENROLLED_ISSUER,
+    subject: fingerprint,
+    name,
+    fqdn: name,
+    groups: [],
+    claims: {},
+    owner: false,
+    restrictions: {},
+    credential: { fingerprint, keyId: token },
+  };
+}
