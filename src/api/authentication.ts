@@ -1,9 +1,11 @@
 /** Who sends a request: by bearer token, else by client certificate, else nobody in particular. */
-import type { CertificateAuthority } from "../ca/types.ts";
+import { encodeBase64 } from "../bytes/encoding.ts";
+import type { CertificateAuthority, Revoked } from "../ca/types.ts";
 import { anonymous, type Identity, IdentityError } from "../identity/principal.ts";
 import { TokenError } from "../identity/token/types.ts";
 import { formatAddress } from "../platform/net.ts";
 import type { WebExchange } from "../platform/web.ts";
+import { X509Error } from "../x509/error.ts";
 import type { ApiOptions } from "./options.ts";
 import { Problem } from "./problem.ts";
 
@@ -62,7 +64,7 @@ async function proved(exchange: WebExchange, options: Options): Promise<Identity
   try {
     return await options.clientIdentity(clientCertificates);
   } catch (error) {
-    if (!(error instanceof IdentityError)) throw error;
+    if (!(error instanceof IdentityError || error instanceof X509Error)) throw error;
     throw new Refusal(`the client certificate is not accepted: ${error.message}`, error.message);
   }
 }
@@ -85,13 +87,30 @@ async function byToken(token: string, { tokens, joining, clock }: Options): Prom
   }
 }
 
-/** Identities, and certificates by their serial numbers. */
+/** Identities, certificates by their serial numbers, and keys however they are used. */
 async function requireNotRevoked(identity: Identity, authority: CertificateAuthority): Promise<void> {
   const revoked = await authority.revoked();
-  const { serial } = identity.credential;
-  const bySerial = identity.kind === "x509" && serial !== undefined &&
-    revoked.x509Serials.has(serial.toLowerCase());
-  if (!bySerial && !revoked.isIdentityRevoked(identity)) return;
-  const what = bySerial ? `certificate ${serial}` : `${identity.subject} of ${identity.issuer}`;
-  throw new Refusal("the credential has been revoked", `${what} is revoked`, identity.name);
+  const { serial, fingerprint } = identity.credential;
+  const refuse = (what: string): never => {
+    throw new Refusal("the credential has been revoked", `${what} is revoked`, identity.name);
+  };
+  if (revoked.isIdentityRevoked(identity)) refuse(`${identity.subject} of ${identity.issuer}`);
+  if (identity.kind !== "x509") return;
+  if (serial !== undefined && revoked.x509Serials.has(serial.toLowerCase())) refuse(`certificate ${serial}`);
+  if (fingerprint !== undefined && (await keysOf(revoked)).has(fingerprint)) refuse(`the key ${fingerprint}`);
+}
+
+const revokedKeys = new WeakMap<Revoked, Promise<ReadonlySet<string>>>();
+
+/** Fingerprints of the keys that are revoked, worked out once for each edition. */
+function keysOf(revoked: Revoked): Promise<ReadonlySet<string>> {
+  let keys = revokedKeys.get(revoked);
+  if (!keys) revokedKeys.set(revoked, keys = fingerprints(revoked.krl));
+  return keys;
+}
+
+async function fingerprints({ keys, sha256 }: Revoked["krl"]): Promise<ReadonlySet<string>> {
+  const digests = await Promise.all(keys.map((blob) => crypto.subtle.digest("SHA-256", blob)));
+  const all = [...digests.map((digest) => new Uint8Array(digest)), ...sha256];
+  return new Set(all.map((digest) => `SHA256:${encodeBase64(digest).replace(/=+$/, "")}`));
 }

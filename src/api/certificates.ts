@@ -81,14 +81,18 @@ async function issueSsh(options: ApiOptions, call: Call<SshRequest>): Promise<Re
 async function issueX509(options: ApiOptions, call: Call<X509Request>): Promise<Response> {
   const { body, remote } = call;
   const csr = readCsr(body.csr);
-  const identity = holderOf(options, call);
+  let identity = holderOf(options, call);
   if (!body.on_behalf_of) {
     requireRight(options, call, "cert");
-    if (identity.kind === "x509" && !await options.joining?.mayRenew(identity, csr)) {
-      throw new Problem(
-        "not-permitted",
-        "a certificate does not get another certificate; come with what it was got with",
-      );
+    if (identity.kind === "x509") {
+      const renewed = await options.joining?.renewalOf(identity, csr);
+      if (!renewed) {
+        throw new Problem(
+          "not-permitted",
+          "a certificate does not get another certificate; come with what it was got with",
+        );
+      }
+      identity = renewed;
     }
   }
   const names = await namesOf(options, call);

@@ -1,4 +1,5 @@
 /** The HTTP API. */
+export { enrolledIdentity, type EnrolledKeys, joiningOf } from "./enrolled_clients.ts";
 export { apiHandler } from "./handler.ts";
 export {
   type ApiOptions,

@@ -28,8 +28,8 @@ export interface ApiOptions {
   /** Whose a bearer token is. Absent: no issuer is trusted. */
   readonly tokens?: TokenVerifier;
   /**
-   * Whose a client certificate is, DER, the leaf first; the chain has been verified.
-   * @throws {IdentityError} when it names nobody we can accept
+   * Whose a client certificate is, DER, the leaf first; TLS has proved the key.
+   * @throws {X509Error} when it does not count @throws {IdentityError} when it names nobody we can accept
    */
   readonly clientIdentity: (certificates: readonly Bytes[]) => Identity | Promise<Identity>;
   readonly judge: (
@@ -101,10 +101,10 @@ export interface Joining {
     remote: string,
   ): Promise<{ readonly identity: Identity; readonly issued: IssuedX509Certificate }>;
   /**
-   * Whether a client certificate may be renewed by itself: its key is enrolled, and the request has the same key.
-   * Certificates get no certificates of their kind otherwise.
+   * Whom a client certificate is renewed for by itself: its key is enrolled, and the request has the same key. Undefined:
+   * for nobody; certificates get no certificates of their kind otherwise.
    */
-  mayRenew(identity: Identity, csr: Bytes): Promise<boolean>;
+  renewalOf(identity: Identity, csr: Bytes): Promise<Identity | undefined>;
 }
 
 export type JoinErrorCode =

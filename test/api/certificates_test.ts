@@ -72,7 +72,7 @@ Deno.test("a certificate gets an SSH certificate, and none of its own kind", asy
 Deno.test("the certificate of an enrolled key renews itself", async () => {
   const { send, authority } = scene();
   assert.equal((await send(x509, { certificate: true, body: { csr: CSR } })).status, 200);
-  assert.deepEqual(authority.x509[0].identity, { ...gateway, groups: [] });
+  assert.deepEqual(authority.x509[0].identity, { ...gateway, kind: "key" });
 });
 
 const on_behalf_of = {

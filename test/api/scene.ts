@@ -68,7 +68,8 @@ export const gateway = identity({
   name: "gw1.mesh.example",
   email: undefined,
   fqdn: "gw1.mesh.example",
-  credential: { serial: "01ab" },
+  // The key is HOST_KEY.
+  credential: { serial: "01ab", fingerprint: await parsePublicKeyLine(HOST_KEY).key.fingerprint() },
 });
 
 export class FakeAuthority implements CertificateAuthority {
@@ -134,7 +135,9 @@ export class FakeAuthority implements CertificateAuthority {
         generated: 0n,
         comment: "",
         certificates: [{ serials: [], keyIds }],
-        keys: [],
+        keys: revocations.flatMap((one) =>
+          one.kind === "key" && one.key === HOST_KEY ? [parsePublicKeyLine(HOST_KEY).key.blob] : []
+        ),
         sha1: [],
         sha256: [],
       },
@@ -234,7 +237,8 @@ export function scene(changes: Partial<ApiOptions> = {}): Scene {
           issued: await authority.issueX509({ identity: gateway, csr, names: [], remote }),
         };
       },
-      mayRenew: ({ issuer }) => Promise.resolve(issuer === "enrolled"),
+      renewalOf: (identity) =>
+        Promise.resolve(identity.issuer === "enrolled" ? { ...identity, kind: "key" as const } : undefined),
     },
     audit: new Audit({ clock, write: (line) => audit.push(JSON.parse(line)) }),
     onFailure: (error) => failures.push(error),

@@ -117,6 +117,14 @@ Deno.test("a revoked identity gets in nowhere, by token or by certificate", asyn
   assert.match(String(audit.at(-1)!.reason), /01ab is revoked/);
 });
 
+Deno.test("a key that is revoked gets in by no certificate either", async () => {
+  const { send, authority } = scene();
+  await authority.revoke({ kind: "key", key: HOST_KEY }, { name: "root", remote: "" });
+  const response = await send("GET /api/v1/whoami", { certificate: true });
+  assert.equal(response.status, 401);
+  assert.match((await response.json()).detail, /revoked/);
+});
+
 Deno.test("each credential leaves one audit record, and the token is in none", async () => {
   const { send, audit, handle } = scene();
   await send("GET /api/v1/whoami", { as: "ann" });
