@@ -75,10 +75,13 @@ interface Outcome {
 async function finish(child: Child): Promise<Outcome> {
   await child.stdin.close();
   // One byte more than a token may have: so it is seen to be too long, and not cut.
-  const [out, said] = await Promise.all([
-    readUpTo(child.stdout, MAX_TOKEN_LENGTH + 1),
-    readUpTo(child.stderr, MAX_SAID),
-  ]);
+  const token = async () => {
+    const out = await readUpTo(child.stdout, MAX_TOKEN_LENGTH + 1);
+    // It may print for ever, and its standard error stay open as long.
+    if (out.length > MAX_TOKEN_LENGTH) child.kill("KILL");
+    return out;
+  };
+  const [out, said] = await Promise.all([token(), readUpTo(child.stderr, MAX_SAID)]);
   if (out.length > MAX_TOKEN_LENGTH) return { out, said };
   const status = await child.status;
   if ("signal" in status) return { out, said, failure: `was ended by SIG${status.signal}` };
