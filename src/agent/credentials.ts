@@ -115,11 +115,13 @@ export class AgentCredentials {
     });
     const expiresAt = token === undefined ? undefined : expiryOf(token);
     const byToken = token === undefined ? [] : tokenCredentials(token);
-    const byKey: Credential[] = certified ? [{ method: "publickey", signers: [certified.signer] }] : [];
+    const byKey: Credential[] = certified
+      ? [{ method: "publickey", signers: [certified.signer], ask: true }]
+      : [];
     // Who names a key wants it to be used; one that was made here is known by its certificate alone.
-    const named: Credential[] = identities.path === undefined
-      ? []
-      : [{ method: "publickey", signers: [key] }];
+    const named: Credential[] = identities.path === undefined ? [] : [
+      { method: "publickey", signers: [key], ask: true },
+    ];
     const late = expiresAt !== undefined && expiresAt <= clock.now();
     return {
       credentials: [...named, ...late ? [...byKey, ...byToken] : [...byToken, ...byKey]],
@@ -143,7 +145,8 @@ export class AgentCredentials {
     const key = await this.#key();
     const fingerprint = await key.publicKey.fingerprint();
     return {
-      credentials: [{ method: "publickey", signers: [key] }, ...tokenCredentials(join.text)],
+      // Asked first: a key that is not known yet uses up no try.
+      credentials: [{ method: "publickey", signers: [key], ask: true }, ...tokenCredentials(join.text)],
       secret: true,
       refusal: () =>
         `the join token ${join.id}, nor the key ${fingerprint}: a join token works once, expires, and can be taken back`,
