@@ -1,5 +1,7 @@
 /** Machines that were enrolled with a join token, as clients of the API: they join, come back, and renew. */
 import type { Bytes } from "../bytes/bytes.ts";
+import type { Enrolment } from "../ca/enrolment.ts";
+import { JOIN_TOKEN_PREFIX } from "../ca/join_token.ts";
 import { CaError, type CertificateAuthority } from "../ca/types.ts";
 import { type Identity, sameIdentity } from "../identity/principal.ts";
 import type { PublicKey } from "../keys/types.ts";
@@ -7,32 +9,18 @@ import { readCertificate } from "../x509/certificate.ts";
 import { X509Error } from "../x509/error.ts";
 import { readCertificateRequest } from "../x509/request.ts";
 import { sshPublicKey } from "../x509/ssh_key.ts";
-import { JoinError, type Joining } from "./options.ts";
-
-const TOKEN_PREFIX = "sshm1.";
+import type { Joining } from "./options.ts";
 
 /** Keys that were enrolled, and the tokens that do it. */
-export interface EnrolledKeys {
-  /** Whose the key is; undefined when it is not enrolled (any more). */
-  identityOf(key: PublicKey): Promise<Identity | undefined>;
-  /**
-   * The identity, of kind `join`, of whoever has this token. It is not used up.
-   * @throws {Error} with a sentence for the log when it is unknown, used or over
-   */
-  holderOf(token: string): Promise<Identity>;
-  /** Uses up the token of `holder` and enrols the key. @throws {JoinError} */
-  enrol(holder: Identity, key: PublicKey, remote: string): Promise<Identity>;
-}
+export type EnrolledKeys = Pick<Enrolment, "identityOf" | "holderOf" | "enrol">;
 
 /** Joining for {@link ApiOptions}: certificates are given by `authority`. */
 export function joiningOf(enrolled: EnrolledKeys, authority: CertificateAuthority): Joining {
   return {
-    isJoinToken: (token) => token.startsWith(TOKEN_PREFIX),
+    isJoinToken: (token) => token.startsWith(JOIN_TOKEN_PREFIX),
     async join(token, csr, remote) {
       const key = await keyOf(csr);
-      const holder = await enrolled.holderOf(token).catch((cause) => {
-        throw new JoinError("token", "the join token is unknown, used or over; ask for a new one", { cause });
-      });
+      const holder = await enrolled.holderOf(token);
       const identity = await enrolled.enrol(holder, key, remote);
       return { identity, issued: await authority.issueX509({ identity, csr, names: [], remote }) };
     },

@@ -108,7 +108,7 @@ function joinRoute(options: ApiOptions, joining: NonNullable<ApiOptions["joining
         return json({ name: identity.name, ...describeX509(issued) });
       } catch (error) {
         if (error instanceof JoinError && error.code === "token") {
-          options.audit.record("auth.refused", { method: "join-token", reason: reasonOf(error) }, { remote });
+          options.audit.record("auth.refused", { method: "join-token", reason: error.message }, { remote });
         }
         throw error;
       }
@@ -131,9 +131,4 @@ function readLifetime(ttl: string | number): number {
   } catch (error) {
     throw new Problem("malformed-request", `ttl: ${(error as Error).message}`);
   }
-}
-
-/** For the log: more than the peer is told. */
-function reasonOf({ message, cause }: JoinError): string {
-  return cause instanceof Error ? `${message}: ${cause.message}` : message;
 }

@@ -1,11 +1,14 @@
 /** What the API is joined to: gateway and CA bring these, the API decides nothing by itself. */
 import type { Bytes } from "../bytes/bytes.ts";
+import type { Enrolment } from "../ca/enrolment.ts";
 import type { CertificateAuthority, IssuedX509Certificate, RevocationRecord } from "../ca/types.ts";
 import type { Action, Decision, DecisionContext, Resource } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
 import type { TokenVerifier } from "../identity/token/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Audit } from "../telemetry/audit.ts";
+
+export { type JoinActor, JoinError, type JoinErrorCode, type JoinToken } from "../ca/enrolment.ts";
 
 export interface ApiOptions {
   readonly clock: Pick<Clock, "now">;
@@ -55,36 +58,7 @@ export interface ApiOptions {
 }
 
 /** One-time tokens for machines that have no identity at all. */
-export interface JoinTokens {
-  /**
-   * @param request.name of one label, or a full name; what it will be called
-   * @param request.lifetime milliseconds; default an hour
-   * @throws {JoinError}
-   */
-  create(
-    request: { readonly name: string; readonly lifetime?: number },
-    by: JoinActor,
-  ): Promise<JoinToken & { readonly token: string }>;
-  list(): Promise<readonly JoinToken[]>;
-  /** Takes back a token and whatever was enrolled with it. False when there is no such. */
-  remove(id: string, by: JoinActor): Promise<boolean>;
-}
-
-/** Who asked, for the record. */
-export interface JoinActor {
-  readonly identity: Identity;
-  readonly remote: string;
-}
-
-export interface JoinToken {
-  readonly id: string;
-  /** The full name that it gives. */
-  readonly name: string;
-  /** Milliseconds since 1970. */
-  readonly expiresAt: number;
-  /** Milliseconds since 1970: when it was used. */
-  readonly usedAt?: number;
-}
+export type JoinTokens = Enrolment["tokens"];
 
 /** Takes join tokens for certificates. */
 export interface Joining {
@@ -105,18 +79,4 @@ export interface Joining {
    * for nobody; certificates get no certificates of their kind otherwise.
    */
   renewalOf(identity: Identity, csr: Bytes): Promise<Identity | undefined>;
-}
-
-export type JoinErrorCode =
-  /** The token is unknown, used, or over. */
-  | "token"
-  /** The name is taken, or nobody may have it. */
-  | "name";
-
-/** Nobody is enrolled, with a sentence for the asker. */
-export class JoinError extends Error {
-  override readonly name = "JoinError";
-  constructor(readonly code: JoinErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-  }
 }

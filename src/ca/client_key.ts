@@ -1,7 +1,7 @@
 /** A key of one's own for TLS, and requests to have it certified. */
 import type { Bytes } from "../bytes/bytes.ts";
 import { encodeBase64 } from "../bytes/encoding.ts";
-import { PemConverter, Pkcs10CertificateRequestGenerator, type X509PublicKey } from "../x509/library.ts";
+import { PemConverter, Pkcs10CertificateRequestGenerator } from "../x509/library.ts";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
 const SIGNATURE = { name: "ECDSA", hash: "SHA-256" } as const;
@@ -31,11 +31,5 @@ export async function makeClientKey(): Promise<ClientKey> {
 export async function certificateFingerprint(pem: string): Promise<string> {
   const [der] = PemConverter.decode(pem);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", der));
-  return `SHA256:${encodeBase64(digest).replace(/=+$/, "")}`;
-}
-
-/** `SHA256:…` of the public key in SPKI, as `keyFingerprint` of a certificate with this key has it. */
-export async function publicKeyFingerprint({ rawData }: X509PublicKey): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", rawData));
   return `SHA256:${encodeBase64(digest).replace(/=+$/, "")}`;
 }

@@ -183,6 +183,8 @@ export function scene(changes: Partial<ApiOptions> = {}): Scene {
   const joinTokens = new Map([["1", {
     id: "1",
     name: "gw1.mesh.example",
+    by: "root",
+    createdAt: 0,
     expiresAt: clock.now() + 3_600_000,
   }]]);
   const options: ApiOptions = {
@@ -220,12 +222,21 @@ export function scene(changes: Partial<ApiOptions> = {}): Scene {
         return Promise.resolve({
           id: "2",
           name: `${name}.mesh.example`,
+          by: "root",
+          createdAt: 0,
           expiresAt: clock.now(),
           token: JOIN_TOKEN,
         });
       },
       list: () =>
-        Promise.resolve([...joinTokens.values(), { id: "0", name: "old", expiresAt: 0, usedAt: 0 }]),
+        Promise.resolve([...joinTokens.values(), {
+          id: "0",
+          name: "old",
+          by: "root",
+          createdAt: 0,
+          expiresAt: 0,
+          usedAt: 0,
+        }]),
       remove: (id) => Promise.resolve(joinTokens.delete(id)),
     },
     joining: {
