@@ -34,6 +34,7 @@ export function userPrincipals(
   if (name.startsWith(GROUP_PREFIX)) {
     throw new CaError("refused", `the name '${printable(name)}' would read as a group`);
   }
+  if (groups.includes("")) throw new CaError("refused", "a group without a name cannot be certified");
   const all = [...new Set([name, ...further, ...groups.map((group) => GROUP_PREFIX + group)])];
   for (const principal of all) {
     const fault = principalFault(principal);
