@@ -80,7 +80,12 @@ export interface IdentityScene extends AsyncDisposable {
 
 /** @param options.config further lines of the configuration file */
 export async function identityScene(
-  options: { readonly args?: (folder: Folder) => readonly string[]; readonly config?: string } = {},
+  options: {
+    /** Makes files before the gateway starts. */
+    readonly prepare?: (folder: Folder) => Promise<void>;
+    readonly args?: (folder: Folder) => readonly string[];
+    readonly config?: string;
+  } = {},
 ): Promise<IdentityScene> {
   await using stack = new AsyncDisposableStack();
   const folder = stack.use(sharedFolder());
@@ -97,6 +102,7 @@ export async function identityScene(
     trust_domain: ${TRUST_DOMAIN}
 ${options.config ?? ""}`,
   );
+  await options.prepare?.(folder);
   const args = ["--config", config, "--policy", policy, ...options.args?.(folder) ?? []];
   const gateway = await startGateway(folder, { owners: [owner.line], args });
   const { port } = gateway;
