@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { readWithKeygen, validityOf } from "../support/certificate_text.ts";
 import { ANN, BOB, identityScene, type Person } from "../support/identity_scene.ts";
+import { meshEnvironment, meshLine } from "../support/mesh.ts";
 import { openssh, opensshNewest, peerStep, peerTest } from "../support/peers.ts";
 import { run, start } from "../support/process.ts";
 import { lastLine } from "../support/stock_client.ts";
+import { ownUser } from "../support/stock_server.ts";
 import { waitUntil } from "../support/wait.ts";
 
 const WEB = { namespace: "shop", account: "web" };
@@ -229,5 +231,62 @@ peerTest(
     assert.match(facts.Type, /host certificate$/);
     assert.deepEqual(facts.Principals.split(" "), ["localhost"]);
     assert.equal(lastLine(facts["Critical Options"]), "(none)");
+  },
+);
+
+peerTest(
+  "with sshm it takes three commands: a key and its certificate, an ssh_config, ssh",
+  [openssh],
+  async (t) => {
+    await using scene = await identityScene();
+    await using pod = await scene.startPod(WEB, { args: SRE_MAY });
+    const { folder, gateway } = scene;
+    Deno.mkdirSync(folder.at("laptop"), { mode: 0o700 });
+    const token = folder.write("laptop/token", await scene.provider.idToken(ANN));
+    const env = {
+      ...meshEnvironment(folder.at("laptop")),
+      SSHM_GATEWAY: `localhost:${gateway.port}`,
+      SSHM_KNOWN_HOSTS: scene.gatewayHosts,
+      SSHM_TOKEN_COMMAND: `cat ${token}`,
+    };
+    const sshm = (...words: string[]) => run(meshLine("sshm", words), { env });
+    const key = folder.at("laptop/.ssh/id_ed25519");
+    await t.step("sshm cert --new", async () => {
+      const { code, text, stderr } = await sshm("cert", "--new");
+      assert.equal(code, 0, stderr);
+      assert.match(text, /id_ed25519-cert\.pub: ann@mycorp\.com group:sre, until /);
+      assert.equal((await readWithKeygen(`${key}-cert.pub`)).Principals, "ann@mycorp.com group:sre");
+    });
+    const config = folder.at("laptop/config");
+    const hosts = folder.at("laptop/hosts");
+    await t.step("sshm ssh-config --save-hosts", async () => {
+      const { code, text, stderr } = await sshm("ssh-config", "--save-hosts", hosts, "--login", ownUser);
+      assert.equal(code, 0, stderr);
+      Deno.writeTextFileSync(config, text);
+      assert.match(Deno.readTextFileSync(hosts), /^@cert-authority /m);
+    });
+    await t.step("ssh", async () => {
+      const options = [
+        "StrictHostKeyChecking=yes",
+        "BatchMode=yes",
+        `IdentityFile=${key}`,
+        "IdentityAgent=none",
+      ]
+        .flatMap((option) => ["-o", option]);
+      // The jump reads the configuration, not the options: what it needs is in the file's first block for it.
+      const common = `Host *\n  IdentityFile ${key}\n  GlobalKnownHostsFile /dev/null\n  BatchMode yes\n`;
+      Deno.writeTextFileSync(config, common, { append: true });
+      const { code, text, stderr } = await run(
+        openssh.line("ssh", "-F", config, ...options, pod.fqdn, "echo in"),
+        { env },
+      );
+      assert.deepEqual([code, text], [0, "in\n"], stderr);
+    });
+    await t.step("a wrong token is a sentence and a code", async () => {
+      Deno.writeTextFileSync(token, await scene.provider.idToken(ANN, "ssh://elsewhere"));
+      const { code, text, stderr } = await sshm("whoami");
+      assert.deepEqual([code, text], [9, ""]);
+      assert.match(stderr, /audience/);
+    });
   },
 );
