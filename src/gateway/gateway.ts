@@ -30,7 +30,7 @@ import type { GatewayConfig } from "./config.ts";
 import type { CertificateAuthority, RevocationRecord } from "../ca/types.ts";
 import type { GatewayView } from "./commands/command.ts";
 import { Dialers } from "./dialers.ts";
-import type { Enrolment } from "./enrolment.ts";
+import type { Enrolment } from "../ca/enrolment.ts";
 import { JudgedFlows } from "./flows.ts";
 import { HttpsDoor, type HttpsOptions } from "./https.ts";
 import { judgeLogin, type Login } from "./login.ts";

@@ -1,4 +1,5 @@
 /** HTTPS on the gateway's port: the API, for whoever comes with a token or a client certificate. */
+import { joiningOf } from "../api/enrolled_clients.ts";
 import { apiHandler } from "../api/mod.ts";
 import type { ApiOptions } from "../api/options.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -21,7 +22,6 @@ export interface HttpsOptions {
   readonly clientIdentity: ApiOptions["clientIdentity"];
   /** The authority is another machine's. */
   readonly passesOn: boolean;
-  readonly joining?: ApiOptions["joining"];
 }
 
 /** What it takes from the gateway. */
@@ -123,7 +123,7 @@ export class HttpsDoor {
 }
 
 function apiOptions(
-  { clientIdentity, passesOn, joining }: HttpsOptions,
+  { clientIdentity, passesOn }: HttpsOptions,
   { parts, trust, hostNames }: HttpsSurroundings,
   { authority, revocations }: Required<Pick<GatewayParts, "authority" | "revocations">>,
 ): ApiOptions {
@@ -149,7 +149,7 @@ function apiOptions(
     groupsOf: (identity) => judge.groupsOf(identity),
     namesOf: (identity) => heldNames(identity, parts),
     joinTokens: enrolment?.tokens,
-    joining,
+    joining: enrolment && joiningOf(enrolment, authority),
     audit,
     onFailure: (error) => log.error("a mistake of the API's: {error}", { error }),
   };

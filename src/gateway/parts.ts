@@ -8,7 +8,7 @@ import type { Registry } from "../routing/registry.ts";
 import type { Audit } from "../telemetry/audit.ts";
 import type { MeshMetrics } from "../telemetry/metrics.ts";
 import type { Dialers } from "./dialers.ts";
-import type { Enrolment } from "./enrolment.ts";
+import type { Enrolment } from "../ca/enrolment.ts";
 import type { JudgedFlows } from "./flows.ts";
 import type { MeshSelf } from "./mesh/self.ts";
 import type { Judge } from "./policy_file.ts";

@@ -19,6 +19,18 @@ export interface ReloadOptions {
   /** What the policy was read from, as it was before. */
   readonly policySeen: Seen;
   readonly gateway: Gateway;
+  /** Further files, each with what is done when it has changed. */
+  readonly others?: readonly FollowedFiles[];
+}
+
+/** Files that are read anew together. */
+export interface FollowedFiles {
+  /** What they are, for the log: `roots of certificates`. */
+  readonly what: string;
+  /** As they were before they were read. */
+  readonly seen: Seen;
+  /** @throws {StartError} what cannot be used: the old stays in force */
+  readonly reload: () => Promise<void>;
 }
 
 /** Applies every change within a few seconds. What cannot be used is told and the old stays in force. */
@@ -63,6 +75,23 @@ export function followFiles(options: ReloadOptions): { stop(): void } {
           gateway.audit.record("policy.broken", { file: path, problems: reason.split("\n") });
           log.error("the policy stays as it was: {reason}", { reason });
         });
+        return outcomeOf(error);
+      }
+    }));
+  }
+  for (const { what, seen, reload } of options.others ?? []) {
+    const trouble = new Trouble();
+    watches.push(watchFiles(files, clock, seen, async () => {
+      try {
+        await reload();
+        trouble.over();
+        log.info("{what} were read anew", { what });
+        return "settled";
+      } catch (error) {
+        trouble.tell(
+          sentence(error),
+          (reason) => log.error("{what} stay as they were: {reason}", { what, reason }),
+        );
         return outcomeOf(error);
       }
     }));

@@ -55,7 +55,7 @@ export function trustDomainsOf({ keyring, tokens }: Trust): readonly string[] {
   return [...new Set([...keyring.trustDomains, ...tokens?.verifier.trustDomains ?? []])];
 }
 
-/** What our authority has revoked about somebody. Never a token's or a key's text: that it is revoked is all. */
+/** Whether our authority has revoked somebody, or the X.509 certificate that proved them. */
 export function isIdentityRevoked({ authority }: Trust, identity: Identity): boolean {
   if (!authority) return false;
   const { serial } = identity.credential;

@@ -29,12 +29,24 @@ export interface AuditEvents {
   };
   "command.run": { command: string; rule: string; exit: number };
   "cert.issued": {
-    kind: "user" | "host";
+    kind: "user" | "host" | "x509";
+    /** Decimal for SSH, hexadecimal for X.509. */
     serial: string;
     principals: readonly string[];
     expires: string;
-    rule: string;
+    profile: string;
+    keyId?: string;
+    /** Of the certified key. */
+    fingerprint?: string;
   };
+  "cert.refused": { kind: "user" | "host" | "x509"; code: string; reason: string };
+  "cert.revoked": { revocation: Readonly<Record<string, string>>; by: string; reason?: string };
+  /** A root was made, or came from files; `signs`: from when on. */
+  "ca.root": { kind: "user" | "host" | "x509"; fingerprint: string; signs: string; why: string };
+  "join_token.created": { id: string; name: string; expires: string };
+  "join_token.removed": { id: string; name: string };
+  "key.enrolled": { id: string; name: string; fingerprint: string };
+  "join.refused": { id: string; reason: string };
   "policy.loaded": { file: string; rules: number };
   /** The old one stays in force. */
   "policy.broken": { file: string; problems: readonly string[] };

@@ -14,9 +14,9 @@ const REDACTED = "[redacted]";
 const SECRET_NAME =
   /pass(word|phrase)|secret|token$|token_?value|private_?key|authorization|cookie|^bearer$/i;
 
-/** Secrets inside other text: tokens (JWT), private keys, Authorization values. */
+/** Secrets inside other text: tokens (JWT), join tokens, private keys, Authorization values. */
 const SECRET_TEXT =
-  /eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|\bBearer\s+[\w.~+/=-]{8,}/g;
+  /sshm1\.[\w-]{8,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)|\bBearer\s+[\w.~+/=-]{8,}/g;
 
 /** `text` on one line, without anything that looks like a secret. */
 export function loggableText(text: string): string {

@@ -1,9 +1,8 @@
 /** `cert`: short certificates, for whoever asks or for the nodes that they serve. */
-import { CaError, type CertificateAuthority, type IssuedSshCertificate } from "../../ca/types.ts";
-import type { Decision } from "../../identity/policy/mod.ts";
 import { heldNames, nodeResource } from "../held_names.ts";
 import { type Arguments, lifetimeOf, readArguments } from "./arguments.ts";
 import {
+  asked,
   type Command,
   type CommandContext,
   CommandError,
@@ -21,33 +20,29 @@ export const cert: Command = {
   summary:
     "a certificate for the public key that you send: for yourself, or (--host) for the nodes that you serve",
   async run(context, args) {
-    const asked = readArguments(args, { flags: ["--host"], values: ["--ttl"] }, USAGE);
-    return asked.flags.has("--host") ? await certifyHost(context, asked) : await certifyUser(context, asked);
+    const read = readArguments(args, { flags: ["--host"], values: ["--ttl"] }, USAGE);
+    return read.flags.has("--host") ? await certifyHost(context, read) : await certifyUser(context, read);
   },
 };
 
-/** How a command ends for want of a certificate. */
-const EXITS: Readonly<Record<CaError["code"], number>> = {
-  refused: EXIT.refused,
-  invalid: EXIT.data,
-  unavailable: EXIT.unavailable,
-};
-
-async function certifyUser(context: CommandContext, asked: Arguments): Promise<Output> {
+async function certifyUser(context: CommandContext, read: Arguments): Promise<Output> {
   const { client: { identity, description: remote }, parts } = context;
   // Before the key is read: who may not need not send one.
   const decision = requireRight(context, "cert");
-  const lifetime = lifetimeOf(asked);
+  const lifetime = lifetimeOf(read);
   const publicKey = await readPublicKey(context, USAGE);
   const groups = parts.judge.groupsOf(identity);
-  return await issue(
-    context,
-    decision,
-    (authority) => authority.issueUser({ identity: { ...identity, groups }, publicKey, lifetime, remote }),
-  );
+  const issuing = requireAuthority(context).issueUser({
+    identity: { ...identity, groups },
+    publicKey,
+    lifetime,
+    remote,
+  });
+  const { line } = await asked(decision.rule, issuing);
+  return { out: [line], rule: decision.rule };
 }
 
-async function certifyHost(context: CommandContext, asked: Arguments): Promise<Output> {
+async function certifyHost(context: CommandContext, read: Arguments): Promise<Output> {
   const { client: { identity, description: remote }, parts } = context;
   const held = await heldNames(identity, parts);
   if (held.length === 0) {
@@ -66,26 +61,11 @@ async function certifyHost(context: CommandContext, asked: Arguments): Promise<O
     const [{ decision: { peerSentence, rule } }] = decisions;
     throw new CommandError(EXIT.refused, peerSentence, rule);
   }
-  const lifetime = lifetimeOf(asked);
+  const lifetime = lifetimeOf(read);
   const publicKey = await readPublicKey(context, USAGE);
   const names = allowed.map(({ name }) => name);
-  return await issue(
-    context,
-    allowed[0].decision,
-    (authority) => authority.issueHost({ identity, publicKey, lifetime, remote, names }),
-  );
-}
-
-async function issue(
-  context: CommandContext,
-  { rule }: Decision,
-  ask: (authority: CertificateAuthority) => Promise<IssuedSshCertificate>,
-): Promise<Output> {
-  try {
-    const { line } = await ask(requireAuthority(context));
-    return { out: [line], rule };
-  } catch (error) {
-    if (!(error instanceof CaError)) throw error;
-    throw new CommandError(EXITS[error.code], error.message, rule);
-  }
+  const { rule } = allowed[0].decision;
+  const issuing = requireAuthority(context).issueHost({ identity, publicKey, lifetime, remote, names });
+  const { line } = await asked(rule, issuing);
+  return { out: [line], rule };
 }

@@ -1,12 +1,12 @@
 /** What `ssh GATEWAY COMMAND` can be. */
 import type { Bytes } from "../../bytes/bytes.ts";
-import type { CertificateAuthority } from "../../ca/types.ts";
+import { CaError, type CaErrorCode, type CertificateAuthority } from "../../ca/types.ts";
 import type { Action, Decision, Resource } from "../../identity/policy/mod.ts";
 import type { PublicKey } from "../../keys/types.ts";
 import type { Lease } from "../../routing/registry.ts";
 import type { Flow } from "../../telemetry/flow.ts";
 import type { Client } from "../client.ts";
-import type { Enrolment } from "../enrolment.ts";
+import { type Enrolment, JoinError } from "../../ca/enrolment.ts";
 import type { GatewayParts } from "../parts.ts";
 
 /** What commands may look at. */
@@ -64,11 +64,29 @@ export interface Command {
 /** How commands end that did not do what was asked, as sysexits(3) where it has a number. */
 export const EXIT = { refused: 77, usage: 64, data: 65, unavailable: 69, unknown: 127 } as const;
 
+/** How a command ends for want of a certificate or a record. */
+const CA_EXITS: Readonly<Record<CaErrorCode, number>> = {
+  refused: EXIT.refused,
+  invalid: EXIT.data,
+  unavailable: EXIT.unavailable,
+};
+
 /** A command that does not do what was asked: one sentence for the client. */
 export class CommandError extends Error {
   override readonly name = "CommandError";
   constructor(readonly exit: number, message: string, readonly rule?: string) {
     super(message);
+  }
+}
+
+/** Asks the authority or its records. @throws {CommandError} with their sentence when they refuse */
+export async function asked<T>(rule: string, asking: Promise<T>): Promise<T> {
+  try {
+    return await asking;
+  } catch (error) {
+    if (error instanceof CaError) throw new CommandError(CA_EXITS[error.code], error.message, rule);
+    if (error instanceof JoinError) throw new CommandError(EXIT.refused, error.message, rule);
+    throw error;
   }
 }
 

@@ -1,7 +1,6 @@
 /** `join`: a machine that has nothing but a join token becomes somebody. */
-import { JoinError } from "../../api/options.ts";
 import { readArguments } from "./arguments.ts";
-import { type Command, CommandError, EXIT, requireEnrolment } from "./command.ts";
+import { asked, type Command, CommandError, EXIT, requireEnrolment } from "./command.ts";
 import { readPublicKey } from "./public_key_input.ts";
 
 const USAGE = "join < key.pub";
@@ -16,12 +15,7 @@ export const join: Command = {
       throw new CommandError(EXIT.refused, "you are somebody already: only a join token joins", "join token");
     }
     const key = await readPublicKey(context, USAGE);
-    try {
-      const { name } = await requireEnrolment(context).enrol(identity, key, description);
-      return { out: [name], rule: "join token" };
-    } catch (error) {
-      if (!(error instanceof JoinError)) throw error;
-      throw new CommandError(EXIT.refused, error.message, "join token");
-    }
+    const { name } = await asked("join token", requireEnrolment(context).enrol(identity, key, description));
+    return { out: [name], rule: "join token" };
   },
 };

@@ -1,7 +1,15 @@
 /** `revoke` and `revoked`: what counts no more. */
-import { CaError, type Revocation, type RevocationRecord } from "../../ca/types.ts";
+import type { Revocation, RevocationRecord } from "../../ca/types.ts";
 import { readArguments } from "./arguments.ts";
-import { type Command, CommandError, EXIT, jsonOutput, requireAuthority, requireRight } from "./command.ts";
+import {
+  asked,
+  type Command,
+  CommandError,
+  EXIT,
+  jsonOutput,
+  requireAuthority,
+  requireRight,
+} from "./command.ts";
 
 const USAGE =
   "revoke serial N | x509-serial HEX | key-id TEXT | key FINGERPRINT | identity ISSUER SUBJECT, " +
@@ -54,16 +62,7 @@ export const revoke: Command = {
     if (!revocation) throw new CommandError(EXIT.usage, `write ${USAGE}`, rule);
     const { identity, description } = context.client;
     const by = { name: identity.name, remote: description };
-    try {
-      await requireAuthority(context).revoke(revocation, by, values.get("--reason"));
-    } catch (error) {
-      if (!(error instanceof CaError)) throw error;
-      throw new CommandError(
-        error.code === "unavailable" ? EXIT.unavailable : EXIT.data,
-        error.message,
-        rule,
-      );
-    }
+    await asked(rule, requireAuthority(context).revoke(revocation, by, values.get("--reason")));
     return { rule };
   },
 };

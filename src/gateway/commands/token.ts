@@ -1,7 +1,8 @@
 /** `token`: one-time tokens for machines that have no identity at all. */
-import { JoinError, type JoinToken } from "../../api/options.ts";
+import type { JoinToken } from "../../ca/enrolment.ts";
 import { lifetimeOf, readArguments } from "./arguments.ts";
 import {
+  asked,
   type Command,
   type CommandContext,
   CommandError,
@@ -31,25 +32,20 @@ export const token: Command = {
 };
 
 async function create(context: CommandContext, args: readonly string[], rule: string): Promise<Output> {
-  const asked = readArguments(args, { flags: ["--json"], values: ["--name", "--ttl"] }, USAGE);
-  const name = asked.values.get("--name");
+  const read = readArguments(args, { flags: ["--json"], values: ["--name", "--ttl"] }, USAGE);
+  const name = read.values.get("--name");
   if (name === undefined) throw new CommandError(EXIT.usage, `what will it be called? write ${USAGE}`, rule);
-  const lifetime = lifetimeOf(asked);
-  try {
-    const made = await requireEnrolment(context).tokens.create({ name, lifetime }, actor(context));
-    if (asked.flags.has("--json")) return jsonOutput({ ...facts(made), token: made.token }, rule);
-    const until = new Date(made.expiresAt).toISOString();
-    // Out is the token and nothing else, for `TOKEN=$(ssh … token create --name web)`.
-    return { out: [made.token], err: [`for ${made.name}, once, until ${until}; id ${made.id}`], rule };
-  } catch (error) {
-    if (!(error instanceof JoinError)) throw error;
-    throw new CommandError(EXIT.data, error.message, rule);
-  }
+  const { tokens } = requireEnrolment(context);
+  const made = await asked(rule, tokens.create({ name, lifetime: lifetimeOf(read) }, actor(context)));
+  if (read.flags.has("--json")) return jsonOutput({ ...facts(made), token: made.token }, rule);
+  const until = new Date(made.expiresAt).toISOString();
+  // Out is the token and nothing else, for `TOKEN=$(ssh … token create --name web)`.
+  return { out: [made.token], err: [`for ${made.name}, once, until ${until}; id ${made.id}`], rule };
 }
 
 async function ls(context: CommandContext, args: readonly string[], rule: string): Promise<Output> {
   const { flags } = readArguments(args, { flags: ["--json"] }, USAGE);
-  const list = (await requireEnrolment(context).tokens.list()).map(facts);
+  const list = (await asked(rule, requireEnrolment(context).tokens.list())).map(facts);
   if (flags.has("--json")) return jsonOutput(list, rule);
   return {
     out: list.map(({ id, name, expires, used }) =>
@@ -62,7 +58,8 @@ async function ls(context: CommandContext, args: readonly string[], rule: string
 async function rm(context: CommandContext, args: readonly string[], rule: string): Promise<Output> {
   const { words: [id] } = readArguments(args, { words: 1 }, USAGE);
   if (id === undefined) throw new CommandError(EXIT.usage, `which one? write ${USAGE}`, rule);
-  if (await requireEnrolment(context).tokens.remove(id, actor(context))) return { rule };
+  const { tokens } = requireEnrolment(context);
+  if (await asked(rule, tokens.remove(id, actor(context)))) return { rule };
   throw new CommandError(EXIT.data, "there is no such token; try token ls", rule);
 }
 
