@@ -265,9 +265,9 @@ async function keyAndNames(
 }
 
 /** What a certificate for `identity` holds, first the identity itself. */
-function namesFor({ identity, names, gateway, trustDomains }: X509Issue): JsonGeneralNames {
-  const own = ownName(identity, trustDomains);
-  const served = names.map((name) => servedName(name, gateway ?? false));
+function namesFor({ identity, names, gateway = false, trustDomains }: X509Issue): JsonGeneralNames {
+  const own = ownName(identity, trustDomains, gateway);
+  const served = names.map((name) => servedName(name, gateway));
   const all = [...(own ? [own] : []), ...served.filter((name) => name.value !== own?.value)];
   if (all.length === 0) {
     throw new CaError(
@@ -280,14 +280,18 @@ function namesFor({ identity, names, gateway, trustDomains }: X509Issue): JsonGe
 
 type JsonGeneralName = JsonGeneralNames[number];
 
-function ownName(identity: Identity, trustDomains: readonly string[]): JsonGeneralName | undefined {
+function ownName(
+  identity: Identity,
+  trustDomains: readonly string[],
+  gateway: boolean,
+): JsonGeneralName | undefined {
   const { trustDomain, fqdn, email, name } = identity;
   if (trustDomain !== undefined && !trustDomains.includes(trustDomain)) {
     throw new CaError("refused", `this authority names nobody of the trust domain ${printable(trustDomain)}`);
   }
   const account = trustDomain === undefined ? undefined : serviceAccountIn(name, trustDomain);
   if (account) return { type: "url", value: serviceAccountId(trustDomain!, account) };
-  if (fqdn !== undefined) return servedName(fqdn, false);
+  if (fqdn !== undefined) return servedName(fqdn, gateway);
   if (email === undefined) return undefined;
   if (trustDomains.some((domain) => isUnderDomain(email.slice(email.lastIndexOf("@") + 1), domain))) {
     throw new CaError("refused", "the e-mail address lies under a trust domain");
@@ -302,10 +306,9 @@ function serviceAccountIn(name: string, trustDomain: string): ServiceAccount | u
 }
 
 function servedName(name: string, gateway: boolean): JsonGeneralName {
-  const isLocal = isUnderDomain(name, "localhost");
   const address = parseIp(name);
   if (address && gateway) return { type: "ip", value: `${address}` };
-  if (isDnsName(name) && (gateway || !isLocal)) return { type: "dns", value: name };
+  if (isDnsName(name) && (gateway || name !== "localhost")) return { type: "dns", value: name };
   throw new CaError("refused", `${printable(name)} is no name that a certificate is made for`);
 }
 
