@@ -4,7 +4,7 @@ import { makeAgentScene } from "../support/agent_scene.ts";
 import { makeKey } from "../support/keygen.ts";
 import { startGateway } from "../support/mesh.ts";
 import { openssh, opensshNewest, type Peer, peerTest } from "../support/peers.ts";
-import { start, succeed } from "../support/process.ts";
+import { type Running, start, succeed } from "../support/process.ts";
 import { makeSite } from "../support/site.ts";
 import { jumpConfig, sshLine } from "../support/stock_client.ts";
 import { ownUser, startSshd } from "../support/stock_server.ts";
@@ -20,12 +20,13 @@ import {
   sourceServer,
   writePattern,
 } from "../support/tcp.ts";
+import { waitUntil } from "../support/wait.ts";
 
 const SIZE = 100_000_000;
 const hash = patternHash(SIZE);
 
-/** Key exchanges that a transfer with new keys each MB has at least: what is under way meanwhile counts for the next one. */
-const REKEYS = 50;
+/** New keys that a transfer gets at least: one time in each MiB that is sent, and the first ones are none of them. */
+const REKEYS = 90;
 
 /** Per transfer, in milliseconds: three machines' worth of encryption and 100 key exchanges on one core or two. */
 const within = 120_000;
@@ -39,44 +40,90 @@ const cheapRekeys = [rekeys, "KexAlgorithms=curve25519-sha256"];
 const configured = (file: string) => (peer: Peer, program: string, ...args: string[]) =>
   peer.line(program, "-F", file, ...args);
 
-/** How many key exchanges `ssh -v` tells of. */
-const keyExchanges = (stderr: string) => [...stderr.matchAll(/SSH2_MSG_NEWKEYS received/g)].length;
+/** How often `ssh -v` tells of new keys. */
+const renewals = ({ stderr }: { stderr: { toString(): string } }) =>
+  stderr.toString().match(/SSH2_MSG_NEWKEYS received/g)?.length ?? 0;
 
-/** Copies a file to `node` and back by scp, sftp and pipes. */
-async function copyAllWays(
-  t: Deno.TestContext,
-  folder: { at(name: string): string; write(name: string, text: string): string; readonly path: string },
-  node: string,
-  line: ReturnType<typeof configured>,
+/** Whether one transfer, or `transfers`, had keys renewed as often as asked for. */
+function expectRenewals(said: { stderr: string }, transfers = 1): void {
+  const count = renewals(said);
+  assert.ok(count > transfers * REKEYS, `${count} times new keys`);
+}
+
+/** Does one transfer through programs that run with `-v`, each of which must have had its keys renewed meanwhile. */
+async function renewing(
+  programs: Readonly<Record<string, Running>>,
+  transfer: () => Promise<void>,
 ): Promise<void> {
+  const before = Object.entries(programs).map(([name, program]) => ({
+    name,
+    program,
+    had: renewals(program),
+  }));
+  await transfer();
+  for (const { name, program, had } of before) {
+    // What they say may come later than what they carry.
+    await waitUntil(`new keys of ${name}`, () => renewals(program) - had >= REKEYS);
+  }
+}
+
+interface CopyFolder {
+  readonly path: string;
+  at(name: string): string;
+  read(name: string): string;
+  write(name: string, text: string): string;
+}
+
+/** Copies a file to `node` and back by scp, sftp and pipes. In the folder's `config` the node is reached by a jump. */
+async function copyAllWays(t: Deno.TestContext, folder: CopyFolder, node: string): Promise<void> {
   writePattern(folder.at("bulk"), SIZE);
+  /** Says what `ssh -v` says on the way to one host alone: `-v` would go for the host in between as well. */
+  const telling = (hosts: string) =>
+    configured(
+      folder.write(
+        `telling-${hosts.length}`,
+        `Host ${hosts}\n  LogLevel DEBUG1\n${folder.read("config")}`,
+      ),
+    );
+  const line = telling("* !gateway");
   await t.step("scp, up and down", async () => {
-    await succeed(line(openssh, "scp", folder.at("bulk"), `${node}:${folder.at("scp-up")}`), { within });
+    const up = [folder.at("bulk"), `${node}:${folder.at("scp-up")}`];
+    expectRenewals(await succeed(line(openssh, "scp", ...up), { within }));
     assert.equal(fileHash(folder.at("scp-up")), hash);
     const down = [`${node}:${folder.at("scp-up")}`, folder.at("scp-down")];
-    await succeed(line(opensshNewest, "scp", ...down), { within });
+    expectRenewals(await succeed(line(opensshNewest, "scp", ...down), { within }));
     assert.equal(fileHash(folder.at("scp-down")), hash);
   });
   await t.step("sftp, up and down", async () => {
     const [up, down] = [folder.at("sftp-up"), folder.at("sftp-down")];
     const batch = folder.write("batch", `put ${folder.at("bulk")} ${up}\nget ${up} ${down}\n`);
-    await succeed(line(openssh, "sftp", "-b", batch, node), { within });
+    expectRenewals(await succeed(line(openssh, "sftp", "-b", batch, node), { within }), 2);
     assert.equal(fileHash(up), hash);
     assert.equal(fileHash(down), hash);
   });
   await t.step("tar |, up and down", async () => {
     Deno.mkdirSync(folder.at("unpacked"));
-    const up = line(openssh, "ssh", "-v", node, `tar -C ${folder.at("unpacked")} -xf -`);
-    const words = up.map((word) => `'${word}'`).join(" ");
-    const { stderr } = await succeed(["sh", "-c", `tar -C ${folder.path} -cf - bulk | ${words}`], { within });
+    const up = quoted(line(openssh, "ssh", node, `tar -C ${folder.at("unpacked")} -xf -`));
+    expectRenewals(await succeed(["sh", "-c", `tar -C ${folder.path} -cf - bulk | ${up}`], { within }));
     assert.equal(fileHash(folder.at("unpacked/bulk")), hash);
-    assert.ok(keyExchanges(stderr) > REKEYS, `${keyExchanges(stderr)} key exchanges`);
-    const down = line(opensshNewest, "ssh", node, `tar -C ${folder.path} -cf - bulk`);
-    const piped = down.map((word) => `'${word}'`).join(" ");
-    const { stdout } = await succeed(["sh", "-c", `${piped} | tar -xOf - | sha256sum`], { within });
-    assert.equal(new TextDecoder().decode(stdout).split(" ")[0], hash);
+    const down = quoted(line(opensshNewest, "ssh", node, `tar -C ${folder.path} -cf - bulk`));
+    const unpacked = await succeed(["sh", "-c", `${down} | tar -xOf - | sha256sum`], { within });
+    assert.equal(unpacked.text.split(" ")[0], hash);
+    expectRenewals(unpacked);
+  });
+  await t.step("-J, up and down, as the gateway's client sees it", async () => {
+    const jump = telling("gateway");
+    const up = quoted(jump(openssh, "ssh", node, `cat > ${folder.at("jump-up")}`));
+    expectRenewals(await succeed(["sh", "-c", `${up} < ${folder.at("bulk")}`], { within }));
+    assert.equal(fileHash(folder.at("jump-up")), hash);
+    const down = await succeed(jump(opensshNewest, "ssh", node, `cat ${folder.at("bulk")}`), { within });
+    assert.equal(sha256(down.stdout), hash);
+    expectRenewals(down);
   });
 }
+
+/** For a shell. */
+const quoted = (line: readonly string[]) => line.map((word) => `'${word}'`).join(" ");
 
 /** Fails at once where a listener is not there, and then sends. */
 async function ready(port: number): Promise<number> {
@@ -91,13 +138,18 @@ peerTest("100 MB pass through our gateway and a stock agent by -L, -R, -J, scp, 
   using site = await makeSite();
   const { folder } = site;
   const hostKey = await makeKey(folder, "node-host");
-  await using sshd = await startSshd(openssh, folder, { hostKeys: [hostKey], authorized: [site.key.line] });
+  await using sshd = await startSshd(openssh, folder, {
+    hostKeys: [hostKey],
+    authorized: [site.key.line],
+    // Where only the receiving end asks, much is under way before the sender knows.
+    config: ["RekeyLimit 1M"],
+  });
   await using sink = sinkServer();
   await using source = sourceServer(SIZE);
   const open = freePort();
   await using gateway = await startGateway(folder, {
     owners: [site.key.line],
-    args: ["--allow-listen", String(open)],
+    args: ["--allow-listen", String(open), "--rekey-limit", "1M"],
   });
   site.expect(gateway.port, gateway.hostKey);
   Deno.writeTextFileSync(site.knownHosts, `web ${hostKey.bare}\n`, { append: true });
@@ -113,19 +165,18 @@ peerTest("100 MB pass through our gateway and a stock agent by -L, -R, -J, scp, 
   const served = exposed.flatMap(([bind, { port }]) => ["-R", `${bind}:127.0.0.1:${port}`]);
   await using agent = start(sshLine(openssh, client, ["-N", "-v", ...served]));
   await agent.stderr.match(/remote forward success for: listen \d+, connect 127\.0\.0\.1:\d+$/);
-  await using _user = start(
-    sshLine(opensshNewest, client, ["-N", "-L", `${up}:web:1`, "-L", `${down}:web:2`]),
-  );
+  const forwards = ["-L", `${up}:web:1`, "-L", `${down}:web:2`];
+  await using user = start(sshLine(opensshNewest, client, ["-N", "-v", ...forwards]));
+  const sent = async (port: number) => assert.equal(await sendPattern(await ready(port), SIZE), hash);
 
-  await t.step("-L to -R, up", async () => assert.equal(await sendPattern(await ready(up), SIZE), hash));
-  await t.step("-L to -R, down", async () => assert.equal(await receiveHash(down), hash));
-  await t.step("-R of a real port", async () => {
-    assert.equal(await sendPattern(await ready(open), SIZE), hash);
-    const count = keyExchanges(agent.stderr.toString());
-    assert.ok(count > 3 * REKEYS, `${count} key exchanges`);
-  });
-  const config = folder.write("config", jumpConfig(client));
-  await copyAllWays(t, folder, "web", configured(config));
+  await t.step("-L to -R, up", () => renewing({ user, agent }, () => sent(up)));
+  await t.step(
+    "-L to -R, down",
+    () => renewing({ user, agent }, async () => assert.equal(await receiveHash(down), hash)),
+  );
+  await t.step("-R of a real port", () => renewing({ agent }, () => sent(open)));
+  folder.write("config", jumpConfig(client));
+  await copyAllWays(t, folder, "web");
 });
 
 peerTest("100 MB pass to and from our agent by -L, -R, scp, sftp and tar, both ends asking for new keys", [
@@ -151,22 +202,26 @@ peerTest("100 MB pass to and from our agent by -L, -R, scp, sftp and tar, both e
   await using sink = sinkServer();
   await using source = sourceServer(SIZE);
   const [up, down, far] = [freePort(), freePort(), freePort()];
-  const line = configured(scene.config);
-  const forwards = [`-L${up}:127.0.0.1:${sink.port}`, `-L${down}:127.0.0.1:${source.port}`];
-  await using _user = start(
-    line(openssh, "ssh", "-N", ...forwards, "-R", `${far}:127.0.0.1:${sink.port}`, "box"),
-  );
-  await t.step("-L, up", async () => assert.equal(await sendPattern(await ready(up), SIZE), hash));
-  await t.step("-L, down", async () => assert.equal(await receiveHash(down), hash));
-  await t.step("-R", async () => assert.equal(await sendPattern(await ready(far), SIZE), hash));
-  await copyAllWays(t, folder, "box", line);
+  // Of `-v` on the way to the agent alone.
+  const config = folder.write("user-config", `Host box\n  LogLevel DEBUG1\n${folder.read("config")}`);
+  const forwards = [
+    ...["-L", `${up}:127.0.0.1:${sink.port}`, "-L", `${down}:127.0.0.1:${source.port}`],
+    ...["-R", `${far}:127.0.0.1:${sink.port}`],
+  ];
+  await using user = start(openssh.line("ssh", "-F", config, "-N", ...forwards, "box"));
+  const sent = async (port: number) => assert.equal(await sendPattern(await ready(port), SIZE), hash);
+
+  await t.step("-L, up", () => renewing({ user }, () => sent(up)));
+  await t.step("-L, down", () => renewing({ user }, async () => assert.equal(await receiveHash(down), hash)));
+  await t.step("-R", () => renewing({ user }, () => sent(far)));
+  await copyAllWays(t, folder, "box");
   await t.step("the agent asks for new keys by itself", async () => {
     const own = folder.write("plain-config", folder.read("config").replace(/^ *RekeyLimit.*\n/m, ""));
-    const { stdout, stderr } = await succeed(
+    const said = await succeed(
       openssh.line("ssh", "-v", "-F", own, "box", `cat ${folder.at("bulk")}`),
       { within },
     );
-    assert.equal(sha256(stdout), hash);
-    assert.ok(keyExchanges(stderr) > REKEYS, `${keyExchanges(stderr)} key exchanges`);
+    assert.equal(sha256(said.stdout), hash);
+    expectRenewals(said);
   });
 });

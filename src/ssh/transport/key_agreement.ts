@@ -113,10 +113,11 @@ export class KeyAgreement {
   renewWhenDue(): void {
     const { reader, writer } = this.#stream;
     const { bytes } = this.#config.rekey;
-    if (
-      reader.openedBytes >= bytes || writer.sealedBytes >= bytes ||
-      reader.openedPackets >= REKEY_PACKETS || writer.sealedPackets >= REKEY_PACKETS
-    ) this.start();
+    const sentEnough = writer.sealedBytes >= bytes || writer.sealedPackets >= REKEY_PACKETS;
+    if (!sentEnough && reader.openedBytes < bytes && reader.openedPackets < REKEY_PACKETS) return;
+    // Our new keys may have done their share before the peer has got to its own: then bulk data waits for the next ones.
+    if (sentEnough && this.#exchange?.sentNewKeys) this.#stream.hold = true;
+    this.start();
   }
 
   /**
@@ -193,6 +194,7 @@ export class KeyAgreement {
     this.negotiated = exchange.negotiated;
     this.#exchange = undefined;
     this.#cancelRenewal = clock.after(rekey.ms, () => this.start());
+    this.#stream.hold = false;
     this.#events.complete(first);
   }
 

@@ -184,7 +184,10 @@ export class Transport {
         this.#stream,
         this.#config,
         role === "server" ? { client: peer, server: own } : { client: own, server: peer },
-        { fail: (error) => this.#fail(error), complete: (first) => first && this.#keyed() },
+        {
+          fail: (error) => this.#fail(error),
+          complete: (first) => first ? this.#keyed() : this.#renewWhenDue(),
+        },
       );
       this.#keys.start();
       await this.#stream.run((payload) => this.#receive(payload));
@@ -198,6 +201,10 @@ export class Transport {
   #keyed(): void {
     this.#phase = "auth";
     this.#started.resolve();
+  }
+
+  #renewWhenDue(): void {
+    if (this.#phase === "connected") this.#keys!.renewWhenDue();
   }
 
   #authenticated(): void {
@@ -259,7 +266,7 @@ export class Transport {
       case "disconnect":
         throw new SshError("protocol", `message ${number} is not allowed here`);
     }
-    if (this.#phase === "connected") this.#keys!.renewWhenDue();
+    this.#renewWhenDue();
     if (number >= Msg.GLOBAL_REQUEST && number < Msg.PING) {
       // Authentication has succeeded; the layer above may not be there yet.
       return this.#handle ? this.#handle(payload) : this.#handleOnceAttached(payload);

@@ -33,32 +33,42 @@ Deno.test("what waits for a stalled key exchange is bounded: then the connection
   assert.match((await server.closed)!.message, /stalls/);
 });
 
-Deno.test("channel data waits for a stalled key exchange at its writer, not in memory", async () => {
-  let taken = 0;
+/** A server that sends without end on the first channel that is opened, and counts what was taken of it. */
+function endlessServer(options: Parameters<typeof againstServer>[0] = {}) {
+  const counted = { taken: 0 };
   async function write(channel: Channel) {
     const chunk = new Uint8Array(32_768);
     for (;;) {
       await channel.write(chunk);
-      taken += chunk.length;
+      counted.taken += chunk.length;
     }
   }
   const writing = Promise.withResolvers<Promise<void>>();
-  await using pair = againstServer({
+  const pair = againstServer({
+    ...options,
     prepare: (connection) =>
       connection.onChannel = (incoming) => writing.resolve(write(incoming.accept()).catch(() => {})),
   });
+  return { pair, counted, stopped: writing.promise };
+}
+
+const openBulk = channelOpen("bulk", { sender: 1, window: 2 ** 32 - 1, maxPacket: 32_768 }, EMPTY);
+
+Deno.test("channel data waits for a stalled key exchange at its writer, not in memory", async () => {
+  const { pair, counted, stopped } = endlessServer();
+  await using _ = pair;
   const { peer } = pair;
   await peer.connect();
   const server = await pair.library;
-  peer.send(channelOpen("bulk", { sender: 1, window: 2 ** 32 - 1, maxPacket: 32_768 }, EMPTY));
+  peer.send(openBulk);
   peer.sendKexInit();
   // Data that left before the server's own KEXINIT, then the exchange: the peer stalls here.
   await peer.receiveKexInit();
   await settle();
-  const before = taken;
+  const before = counted.taken;
   for (let i = 0; i < 20; i++) await settle();
-  assert.equal(taken, before);
-  assert.ok(taken <= 2 * SEND_HIGH_WATER, `${taken}`);
+  assert.equal(counted.taken, before);
+  assert.ok(before <= 2 * SEND_HIGH_WATER, `${before}`);
   // It goes on when the exchange does.
   await peer.sendMethod();
   await peer.receiveMethod();
@@ -67,7 +77,34 @@ Deno.test("channel data waits for a stalled key exchange at its writer, not in m
   for (let i = 0; i < 100; i++) await peer.receiveNumber(Msg.CHANNEL_DATA);
   peer.close();
   await server.closed;
-  await writing.promise;
+  await stopped;
+});
+
+Deno.test("new keys carry no more than the limit, however late the peer is with its own", async () => {
+  const bytes = 1_000_000;
+  const { pair, counted, stopped } = endlessServer({ rekey: { bytes } });
+  await using _ = pair;
+  const { peer } = pair;
+  await peer.connect();
+  const server = await pair.library;
+  peer.send(openBulk);
+  // The server asks by itself, and is through with its part; the peer keeps its NEWKEYS back.
+  await peer.receiveKexInit();
+  const first = counted.taken;
+  peer.sendKexInit();
+  await peer.sendMethod();
+  await peer.receiveMethod();
+  await peer.receiveNewKeys();
+  const share = Math.floor(bytes / 32_768);
+  for (let i = 0; i < share; i++) await peer.receiveNumber(Msg.CHANNEL_DATA);
+  for (let i = 0; i < 20; i++) await settle();
+  assert.ok(counted.taken - first <= bytes + 2 * SEND_HIGH_WATER, `${counted.taken - first}`);
+  // Then the next keys are asked for at once.
+  peer.sendNewKeys();
+  await peer.receiveKexInit();
+  peer.close();
+  await server.closed;
+  await stopped;
 });
 
 Deno.test("a key exchange that does not get on ends after its deadline, first or later, at any step", async () => {
