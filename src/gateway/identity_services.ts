@@ -1,5 +1,6 @@
 /** The gateway's certificate authority, and the machines that it enrolled: opened from configuration, store and state folder. */
 import { openAuthority } from "../ca/authority.ts";
+import { certificateFingerprint } from "../ca/client_key.ts";
 import { connectRemoteAuthority } from "../ca/connect.ts";
 import { type Enrolment, openEnrolment } from "../ca/enrolment.ts";
 import type { CaRecorder, LocalAuthority, RootFiles } from "../ca/local.ts";
@@ -126,14 +127,14 @@ async function readRoots(files: Files, path: string): Promise<string[]> {
   }
 }
 
-/** `SHA256:…` of what proves this gateway: its keys, and the authorities of hosts. */
+/** `SHA256:…` of what proves this gateway: its keys, the authorities of hosts, and for HTTPS the X.509 roots. */
 async function trustedHosts(
   hostKeys: IdentityParts["hostKeys"],
   authority: CertificateAuthority,
 ): Promise<string[]> {
-  const { host } = await authority.authorities();
+  const { host, x509 } = await authority.authorities();
   const keys = [...host, ...hostKeys.map(({ publicKey }) => publicKey)];
-  return await Promise.all(keys.map((key) => key.fingerprint()));
+  return await Promise.all([...keys.map((key) => key.fingerprint()), ...x509.map(certificateFingerprint)]);
 }
 
 /** The authority's records among the gateway's. Ids of tokens are no tokens, and are called so. */

@@ -1,0 +1,174 @@
+/** An authority that stands alone: certificates over HTTPS for gateways, people and workloads, and no SSH. */
+import { apiHandler, type ApiOptions, joiningOf } from "../../api/mod.ts";
+import { certificateFingerprint } from "../../ca/client_key.ts";
+import { authorize, type Policy, policyGroupsOf } from "../../identity/policy/mod.ts";
+import type { Clock } from "../../platform/clock.ts";
+import type { Net, NetConnection, NetListener, TcpAddress } from "../../platform/net.ts";
+import type { Web, WebServer } from "../../platform/web.ts";
+import type { Audit } from "../../telemetry/audit.ts";
+import { logger } from "../../telemetry/log.ts";
+import type { IdentityServices } from "../identity_services.ts";
+import { makeKeyring } from "../keyring_files.ts";
+import { authorityLines } from "../known_hosts.ts";
+import { AuthorityFollower } from "../own_authority.ts";
+import { TlsCertificate } from "../tls_identity.ts";
+import type { OwnAuthority, Trust, TrustedTokens } from "../trust.ts";
+import { clientIdentityOf, type X509Roots } from "../x509_clients.ts";
+import type { AuthorityServerConfig } from "./config.ts";
+
+/** Connections at once: gateways keep two or three each. */
+const MAX_CONNECTIONS = 1024;
+/** Connections at once from one address: a client that never ends one has no more. */
+const MAX_PER_SOURCE = 256;
+
+export interface AuthorityServerParts {
+  readonly config: Pick<AuthorityServerConfig, "domain" | "trustDomain">;
+  readonly services: Pick<IdentityServices, "authority" | "enrolment" | "revocations">;
+  readonly policy: Policy;
+  /** Undefined: no issuer is trusted. */
+  readonly tokens?: TrustedTokens;
+  /** Of clients that others certified. */
+  readonly roots: X509Roots;
+  readonly clock: Clock;
+  readonly net: Net;
+  readonly web: Web;
+  readonly audit: Audit;
+}
+
+export class AuthorityServer {
+  readonly #parts: AuthorityServerParts;
+  readonly #certificate: TlsCertificate;
+  readonly #follower: AuthorityFollower;
+  readonly #web: WebServer;
+  readonly #listeners: NetListener[] = [];
+  /** How many connections there are, by address. */
+  readonly #sources = new Map<string, number>();
+  #open = 0;
+  #policy: Policy;
+  /** As it was last heard of. */
+  #own?: OwnAuthority;
+
+  /** Reads the authority, and gets a certificate of it. */
+  static async create(parts: AuthorityServerParts): Promise<AuthorityServer> {
+    const server = new AuthorityServer(parts);
+    await server.#follower.refresh();
+    await server.#certificate.renew();
+    return server;
+  }
+
+  private constructor(parts: AuthorityServerParts) {
+    const { config: { domain, trustDomain }, services: { authority }, clock, roots, tokens } = parts;
+    const log = logger("ca");
+    this.#parts = parts;
+    this.#policy = parts.policy;
+    this.#certificate = new TlsCertificate({ authority, domain, clock });
+    this.#follower = new AuthorityFollower({
+      authority,
+      clock,
+      domain,
+      trustDomains: () => [...new Set([trustDomain, ...tokens?.verifier.trustDomains ?? []])],
+      onChange: async (own) => {
+        this.#own = own;
+        await this.#certificate.check(own);
+      },
+    });
+    this.#web = parts.web.createServer({
+      tls: () => {
+        const { identity } = this.#certificate;
+        if (!identity) throw new Error("there is no valid certificate for HTTPS");
+        return identity;
+      },
+      clientRoots: () => [...this.#own?.x509 ?? [], ...roots.pem],
+      handler: apiHandler(this.#api()),
+      onFailure: ({ stage, remote, error }) => {
+        log.info("HTTPS from {remote} failed at the {stage}: {reason}", {
+          remote: remote.hostname,
+          stage,
+          reason: error.message,
+        });
+      },
+    });
+  }
+
+  get addresses(): readonly TcpAddress[] {
+    return this.#listeners.map(({ address }) => address as TcpAddress);
+  }
+
+  /** `SHA256:…` of the root that signs now. */
+  async rootFingerprint(): Promise<string> {
+    const { x509: [root] } = await this.#parts.services.authority.authorities();
+    return await certificateFingerprint(root);
+  }
+
+  /** @throws {NetError} */
+  async listen(address: TcpAddress): Promise<void> {
+    const listener = await this.#parts.net.listen(address);
+    this.#listeners.push(listener);
+    void this.#accept(listener);
+  }
+
+  replacePolicy(policy: Policy): void {
+    this.#policy = policy;
+  }
+
+  /** Takes no more connections, and lets requests that have begun finish for at most `grace` milliseconds. */
+  async close(grace: number): Promise<void> {
+    for (const listener of this.#listeners) listener.close();
+    this.#follower.stop();
+    this.#certificate.stop();
+    await this.#web.close(grace);
+  }
+
+  async #accept(listener: NetListener): Promise<void> {
+    for await (const connection of listener) void this.#serve(connection);
+  }
+
+  async #serve(connection: NetConnection): Promise<void> {
+    const remote = connection.remote as TcpAddress;
+    const others = this.#sources.get(remote.hostname) ?? 0;
+    if (this.#open >= MAX_CONNECTIONS || others >= MAX_PER_SOURCE) return connection.close();
+    this.#open++;
+    this.#sources.set(remote.hostname, others + 1);
+    try {
+      await this.#web.serve(connection, remote);
+    } finally {
+      this.#open--;
+      const left = this.#sources.get(remote.hostname)! - 1;
+      if (left > 0) this.#sources.set(remote.hostname, left);
+      else this.#sources.delete(remote.hostname);
+    }
+  }
+
+  #api(): ApiOptions {
+    const { config: { domain, trustDomain }, services, clock, tokens, roots, audit } = this.#parts;
+    const { authority, enrolment, revocations } = services;
+    const log = logger("ca");
+    const keyring = makeKeyring([], trustDomain);
+    const trust = (): Trust => ({ keyring, tokens, authority: this.#own, enrolment });
+    return {
+      clock,
+      domain,
+      isOwnHost: (name) => name === domain || (domain === "localhost" && LOOPBACK.has(name)),
+      authority,
+      passesOn: false,
+      revocations,
+      async knownHosts() {
+        const { host } = await authority.authorities();
+        return await authorityLines(host, { domain, gateway: [], nodes: [] });
+      },
+      tokens: tokens?.verifier,
+      clientIdentity: clientIdentityOf(trust, () => roots, clock),
+      judge: (...question) => authorize(this.#policy, ...question),
+      groupsOf: (identity) => policyGroupsOf(this.#policy, identity),
+      // Nobody registers a name here: names are vouched for by gateways.
+      namesOf: () => Promise.resolve([]),
+      joinTokens: enrolment.tokens,
+      joining: joiningOf(enrolment, authority),
+      audit,
+      onFailure: (error) => log.error("a mistake of the API's: {error}", { error }),
+    };
+  }
+}
+
+/** Where an authority without a name is reached too. */
+const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "[::1]"]);

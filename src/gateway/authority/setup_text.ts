@@ -1,0 +1,37 @@
+/** What to type next: printed when an authority is ready. */
+import { formatHostPort } from "../../platform/net.ts";
+
+export interface AuthorityFacts {
+  readonly domain: string;
+  readonly port: number;
+  /** Path of the state folder. */
+  readonly state: string;
+  /** `SHA256:…` of the X.509 root that signs. */
+  readonly rootFingerprint: string;
+  /** Without a policy every gateway that joined may vouch for others. */
+  readonly hasPolicy: boolean;
+}
+
+/** `https://ca.example.com:15443`: what gateways are told. */
+export function authorityUrl({ domain, port }: Pick<AuthorityFacts, "domain" | "port">): string {
+  return `https://${formatHostPort(domain, port)}`;
+}
+
+/** Lines for a terminal. */
+export function authoritySetupText(facts: AuthorityFacts): string[] {
+  const { state, rootFingerprint, hasPolicy } = facts;
+  const url = authorityUrl(facts);
+  return [
+    `Listening at ${url}; X.509 root ${rootFingerprint}`,
+    hasPolicy
+      ? "Who may what is in the policy: a gateway needs the right 'assert'"
+      : "Gateways that join with a token vouch for those they ask certificates for",
+    "",
+    "Make a token for a gateway:",
+    `  deno run -A cmd/ca.ts token create --name gw1 --state ${state}`,
+    "Let the gateway use this authority:",
+    `  deno run -A cmd/gateway.ts --ca ${url} --ca-join TOKEN`,
+    "See whom to trust:",
+    `  curl -k ${url}/api/v1/ca`,
+  ];
+}
