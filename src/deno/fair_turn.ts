@@ -63,17 +63,16 @@ async function openOwnSocket(): Promise<(() => Promise<void>) | undefined> {
   const { state } = await Deno.permissions.query({ name: "net", host: "127.0.0.1" });
   if (state !== "granted") return undefined;
   try {
-    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const near = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
-    let far = await listener.accept();
-    // A stranger may have been quicker to connect.
-    while ((far.remoteAddr as Deno.NetAddr).port !== near.localAddr.port) {
-      far.close();
-      far = await listener.accept();
-    }
+    using opened = new DisposableStack();
+    const listener = opened.use(Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+    const near = opened.use(await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }));
+    const far = opened.use(await acceptFrom(listener, near.localAddr.port));
     near.setNoDelay();
     const sent = new Uint8Array(1);
     const received = new Uint8Array(16);
+    // The two stay as long as the process.
+    opened.move();
+    listener.close();
     return async () => {
       // The read first: it must find nothing, and have to wait.
       const arriving = far.read(received);
@@ -82,5 +81,14 @@ async function openOwnSocket(): Promise<(() => Promise<void>) | undefined> {
     };
   } catch {
     return undefined;
+  }
+}
+
+/** A stranger may have been quicker to connect. */
+async function acceptFrom(listener: Deno.TcpListener, port: number): Promise<Deno.TcpConn> {
+  for (;;) {
+    const connection = await listener.accept();
+    if (connection.remoteAddr.port === port) return connection;
+    connection.close();
   }
 }

@@ -54,3 +54,25 @@ Deno.test("a connection whose bytes are always there does not keep the others wa
   await server.status;
   assert.ok(echoes > 100, `${echoes} echoes`);
 });
+
+Deno.test("where the own socket cannot be had, turns are taken without it and nothing stays open", async () => {
+  const { readFairly, takeFairTurns } = await import("../../src/deno/fair_turn.ts");
+  const listen = Deno.listen;
+  let asked = 0;
+  Deno.listen = ((options: Deno.TcpListenOptions) => {
+    const listener = listen(options);
+    // As when descriptors run out between connecting and accepting.
+    listener.accept = () => {
+      asked++;
+      return Promise.reject(new Error("too many open files"));
+    };
+    return listener;
+  }) as typeof Deno.listen;
+  try {
+    takeFairTurns();
+    for (let i = 0; i < 3; i++) assert.equal(await readFairly(() => Promise.resolve(i)), i);
+    assert.equal(asked, 1);
+  } finally {
+    Deno.listen = listen;
+  }
+});
