@@ -25,7 +25,7 @@ async function logIn(token: string, auth: ServerAuth<string>): Promise<string | 
       auth: { user: "agent", credentials: tokenCredentials(token) },
     });
     connection.close();
-    await connection.closed;
+    await connection.gone;
     await (await serving).closed;
     return connection.authenticated.methods.at(-1);
   } catch {

@@ -106,7 +106,7 @@ for (const peer of [openssh, opensshNewest, dropbear, dropbearNewest]) {
     // Dropbear leaves its socket open for a moment and resets what arrives there.
     await assert.rejects(exchange(listener.port, bytes), /Connection(Refused|Reset)/);
     connection.close();
-    await connection.closed;
+    await connection.gone;
   });
 
   peerTest(
@@ -165,7 +165,7 @@ for (const peer of [openssh, opensshNewest]) {
       if (algorithms.mac) assert.equal(clientToServer.mac, algorithms.mac[0]);
       await echoThroughCommand(connection);
       connection.close();
-      await connection.closed;
+      await connection.gone;
     }
   });
 
@@ -196,7 +196,7 @@ for (const peer of [openssh, opensshNewest]) {
         assert.equal(connection.negotiated.hostKey, algorithm);
         assert.equal(connection.authenticated.keys[0].type, signer.publicKey.type);
         connection.close();
-        await connection.closed;
+        await connection.gone;
       }
     }
   });

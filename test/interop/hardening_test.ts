@@ -291,7 +291,7 @@ peerTest("a forbidden channel stays forbidden after an allowed one, and harms no
   channel.close();
   (await openTcp(connection, web)).close();
   connection.close();
-  await connection.closed;
+  await connection.gone;
   assert.equal(echo.accepted, 2);
 });
 

@@ -96,7 +96,7 @@ peerTest(
             },
           });
           listener.close();
-          await connection.closed;
+          await connection.gone;
           const { code, stderr } = await uploading;
           assert.equal(code, 255);
           assert.match(stderr, new RegExp(`Received disconnect from .*: (${sentence}|${refusal})`));

@@ -63,7 +63,7 @@ export async function meshSite(): Promise<MeshSite> {
       const forwards = new RemoteForwards(connection, new Router(connection));
       owned.defer(async () => {
         connection.close();
-        await connection.closed;
+        await connection.gone;
         await Promise.all(flows);
       });
       await forwards.listenTcp({ host: name, port }, async (incoming) => {

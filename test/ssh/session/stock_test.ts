@@ -31,7 +31,7 @@ async function withServer(peer: Peer, body: (connection: ClientConnection) => Pr
     await body(connection);
   } finally {
     connection.close();
-    await connection.closed;
+    await connection.gone;
   }
 }
 
