@@ -339,7 +339,7 @@ class StoredEnrolment implements Enrolment {
 }
 
 function taken(name: string): JoinError {
-  return new JoinError("name", `${name} has just been enrolled by another machine`);
+  return new JoinError("name", `${name} is enrolled already, by another machine`);
 }
 
 async function hash(secret: string): Promise<string> {

@@ -9,13 +9,13 @@ import type { Identity, IdentityKind } from "../../src/identity/principal.ts";
 import { formatPublicKey, parsePublicKeyLine } from "../../src/keys/public_key.ts";
 import type { PublicKey } from "../../src/keys/types.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
-import type { Collection, Json, Store } from "../../src/store/types.ts";
 import { StoreError } from "../../src/store/types.ts";
 import { Pkcs10CertificateRequestGenerator } from "../../src/x509/library.ts";
 import { settle } from "../support/fake_clock.ts";
 import {
   admin,
   ann,
+  changedStore,
   DAY,
   HOUR,
   MINUTE,
@@ -231,34 +231,9 @@ Deno.test("serial numbers are unique over restarts: one that is taken is drawn a
   assert.deepEqual(kept.map(({ key }) => key.slice("ssh:".length)).sort(), [...serials].sort());
 });
 
-/** `store`, whose collection `name` is changed. */
-function withCollection(
-  store: Store,
-  name: string,
-  change: (inner: Collection<Json>) => Partial<Collection<Json>>,
-) {
-  return {
-    collection: <T extends Json>(asked: string) => {
-      const inner = store.collection<Json>(asked);
-      if (asked !== name) return inner as Collection<Json> as Collection<T>;
-      const bound: Collection<Json> = {
-        get: (key) => inner.get(key),
-        insert: (key, value) => inner.insert(key, value),
-        replace: (read, value) => inner.replace(read, value),
-        remove: (read) => inner.remove(read),
-        list: (options) => inner.list(options),
-        watch: (listener) => inner.watch(listener),
-        ...change(inner),
-      };
-      return bound as Collection<T>;
-    },
-    close: () => store.close(),
-  } satisfies Store;
-}
-
 Deno.test("a serial number that is taken is drawn again, and a generator that repeats itself is found out", async () => {
   let taken = 1;
-  const store = withCollection(openMemoryStore(), "issued", (inner) => ({
+  const store = changedStore(openMemoryStore(), "issued", (inner) => ({
     insert: (key, value) => taken-- > 0 ? Promise.resolve(undefined) : inner.insert(key, value),
   }));
   using made = await scene({ store });
@@ -268,7 +243,7 @@ Deno.test("a serial number that is taken is drawn again, and a generator that re
 });
 
 Deno.test("without a record there is no certificate", async () => {
-  const store = withCollection(openMemoryStore(), "issued", () => ({
+  const store = changedStore(openMemoryStore(), "issued", () => ({
     insert: () => Promise.reject(new StoreError("failed", "the disk is full")),
   }));
   using made = await scene({ store });
@@ -354,7 +329,7 @@ Deno.test("X.509 certificates fall with their serial, their key and their bearer
 
 Deno.test("what is revoked while its certificate is made does not leave", async () => {
   let meanwhile: (() => Promise<unknown>) | undefined;
-  const store = withCollection(openMemoryStore(), "issued", (inner) => ({
+  const store = changedStore(openMemoryStore(), "issued", (inner) => ({
     insert: async (key, value) => {
       const kept = await inner.insert(key, value);
       await meanwhile?.();

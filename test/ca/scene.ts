@@ -13,6 +13,7 @@ import type { PublicKey } from "../../src/keys/types.ts";
 import type { Identity } from "../../src/identity/principal.ts";
 import type { StateFolder } from "../../src/platform/state.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
+import type { Collection, Json, Store } from "../../src/store/types.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 export const MINUTE = 60_000;
@@ -116,3 +117,27 @@ export function workload(more: Partial<Identity> = {}): Identity {
 
 export const remote = "192.0.2.7:40100";
 export const admin = { name: "admin@mycorp.example", remote: "192.0.2.9:1" };
+
+/** `store`, of which `change` replaces methods of the collection `name`, or of every one. */
+export function changedStore(
+  store: Store,
+  name: string | undefined,
+  change: (inner: Collection<Json>) => Partial<Collection<Json>>,
+): Store {
+  return {
+    collection<T extends Json>(asked: string): Collection<T> {
+      const inner = store.collection<Json>(asked);
+      const changed: Collection<Json> = {
+        get: (key) => inner.get(key),
+        insert: (key, value) => inner.insert(key, value),
+        replace: (read, value) => inner.replace(read, value),
+        remove: (read) => inner.remove(read),
+        list: (options) => inner.list(options),
+        watch: (listener) => inner.watch(listener),
+        ...(name === undefined || name === asked ? change(inner) : {}),
+      };
+      return changed as Collection<Json> as Collection<T>;
+    },
+    close: () => store.close(),
+  };
+}
