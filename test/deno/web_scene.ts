@@ -3,6 +3,7 @@ import { denoNet } from "../../src/deno/net.ts";
 import { createWebServer, type WebBounds } from "../../src/deno/web.ts";
 import type { TcpAddress } from "../../src/platform/net.ts";
 import type { WebExchange, WebFailure, WebServerOptions } from "../../src/platform/web.ts";
+import type { PlainDuplex } from "../../src/streams/duplex.ts";
 import { node, type TestAuthority, testAuthority } from "../support/authority.ts";
 
 export interface WebScene extends AsyncDisposable {
@@ -22,8 +23,11 @@ export async function webScene(
     readonly bounds?: Partial<WebBounds>;
     readonly web?: Partial<WebServerOptions>;
     readonly authority?: TestAuthority;
+    /** What stands between the listener and the server. */
+    readonly through?: (connection: PlainDuplex) => Promise<PlainDuplex>;
   } = {},
 ): Promise<WebScene> {
+  const through = options.through ?? ((connection) => Promise.resolve(connection));
   const authority = options.authority ?? await testAuthority();
   const tls = await authority.issue({
     identity: node("gw.mesh.example"),
@@ -43,9 +47,8 @@ export async function webScene(
   const serving = new Set<Promise<void>>();
   const accepting = (async () => {
     for await (const connection of listener) {
-      const served = server.serve(connection, connection.remote as TcpAddress).finally(() =>
-        serving.delete(served)
-      );
+      const served = through(connection).then((each) => server.serve(each, connection.remote as TcpAddress))
+        .finally(() => serving.delete(served));
       serving.add(served);
     }
   })();

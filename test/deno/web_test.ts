@@ -1,5 +1,8 @@
 /** The web server with Node's client. */
 import assert from "node:assert/strict";
+import { sniff, SNIFF_LENGTH } from "../../src/edge/sniff.ts";
+import { systemClock } from "../../src/platform/clock.ts";
+import { peek } from "../../src/streams/peek.ts";
 import { httpsFetch, textUntilClose, tlsConnect } from "../support/https_client.ts";
 import { HOUR, testAuthority } from "../support/authority.ts";
 import { webScene } from "./web_scene.ts";
@@ -225,4 +228,21 @@ Deno.test("closing waits no longer than its grace", async () => {
   await begun.promise;
   await scene.close(50);
   await refused;
+});
+
+Deno.test("a connection whose first bytes were looked at is served", async () => {
+  const sniffed: string[] = [];
+  await using scene = await webScene(hello, {
+    async through(accepted) {
+      const enough = (seen: Uint8Array) => sniff(seen) !== "more";
+      const bounds = { limit: SNIFF_LENGTH, timeout: 10_000, clock: systemClock };
+      const { connection, seen } = await peek(accepted, { enough, ...bounds });
+      sniffed.push(sniff(seen));
+      return connection;
+    },
+  });
+  const client = await scene.authority.issue({});
+  const response = await httpsFetch(scene.origin, { ca: scene.authority.certificate, ...client });
+  assert.equal(await response.text(), "hello\n");
+  assert.deepEqual(sniffed, ["tls"]);
 });
