@@ -224,7 +224,8 @@ peerTest("SIGTERM ends an idle agent at once, with 0", need, async () => {
   const before = performance.now();
   agent.process.signal("SIGTERM");
   assert.equal((await agent.process.status).code, 0);
-  assert.ok(performance.now() - before < 2_000);
+  // Long before it would give up waiting for anybody.
+  assert.ok(performance.now() - before < 10_000);
 });
 
 peerTest("a gateway that was killed and comes back finds its agent", need, async () => {

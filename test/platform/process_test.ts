@@ -230,9 +230,9 @@ Deno.test("all output of a terminal is read, however slowly", async () => {
 
 Deno.test("a background process does not keep a terminal open after its command", async () => {
   const started = performance.now();
-  const { out, status } = await runOnTerminal(sh("trap '' HUP; sleep 5 >/dev/null & echo bye; exit 4"));
+  const { out, status } = await runOnTerminal(sh("trap '' HUP; sleep 30 >/dev/null & echo bye; exit 4"));
   assert.deepEqual([out, status], ["bye\n", { code: 4 }]);
-  assert.ok(performance.now() - started < 3000);
+  assert.ok(performance.now() - started < 20_000);
 });
 
 Deno.test("closing a terminal hangs up", async () => {
