@@ -1,24 +1,14 @@
 /**
- * X.509 certificates of the authority: its root, and what it signs.
- *
- * | identity | name in the certificate |
- * |---|---|
- * | workload `KSA@NS.TD` of a trust domain TD | URI `spiffe://TD/ns/NS/sa/KSA` |
- * | any other with a full name of its own | that DNS name |
- * | a person | the e-mail address |
- *
- * Beside it stand the DNS names that the certificate serves. The subject is empty and so the names are critical
- * (RFC 5280 §4.2.1.6).
+ * X.509 certificates of the authority: its root, and what it signs. The subject of certificates is empty, and so their names
+ * are critical (RFC 5280 §4.2.1.6).
  */
 import { type Bytes, randomBytes } from "../bytes/bytes.ts";
-import { parseIp } from "../bytes/ip_address.ts";
 import { printable } from "../bytes/printable.ts";
-import { type Identity, isUnderDomain } from "../identity/principal.ts";
+import type { Identity } from "../identity/principal.ts";
 import { requireKey } from "../x509/algorithms.ts";
 import { requireAuthority, requireSignedBy } from "../x509/authority.ts";
 import { formatCertificate, readCertificates } from "../x509/certificate.ts";
 import { parseDer } from "../x509/der.ts";
-import { isDnsName } from "../x509/dns_name.ts";
 import { X509Error } from "../x509/error.ts";
 import { keyIdentifier, ownKeyIdentifier } from "../x509/key_identifier.ts";
 import {
@@ -26,7 +16,6 @@ import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
-  type JsonGeneralNames,
   KeyUsageFlags,
   KeyUsagesExtension,
   PemConverter,
@@ -38,8 +27,9 @@ import {
 } from "../x509/library.ts";
 import { readCertificateRequest } from "../x509/request.ts";
 import { normalizeX509Serial, randomX509Serial } from "../x509/serial.ts";
-import { formatSpiffeId, type ServiceAccount, serviceAccountId } from "../x509/spiffe.ts";
+import { formatSpiffeId } from "../x509/spiffe.ts";
 import { CaError, type IssuedX509Certificate } from "./types.ts";
+import { type JsonGeneralName, x509Names } from "./x509_names.ts";
 
 /** How far before now a certificate begins to be valid: clocks that are behind shall take it too. */
 const BACKDATED_MS = 5 * 60_000;
@@ -199,7 +189,7 @@ async function privateKeyOf(certificate: X509Certificate, pem: string): Promise<
 export async function issueX509(issue: X509Issue): Promise<IssuedX509Certificate> {
   const { chain: [signer], privateKey } = issue.root;
   const { publicKey, asked } = await keyAndNames(issue.key);
-  const names = namesFor(issue);
+  const names = x509Names(issue);
   for (const name of asked) {
     if (!names.some(({ type, value }) => type === name.type && value === name.value)) {
       throw new CaError(
@@ -241,11 +231,11 @@ export async function issueX509(issue: X509Issue): Promise<IssuedX509Certificate
 
 async function keyAndNames(
   key: X509Issue["key"],
-): Promise<{ publicKey: X509PublicKey; asked: JsonGeneralNames }> {
+): Promise<{ publicKey: X509PublicKey; asked: JsonGeneralName[] }> {
   try {
     if ("publicKey" in key) return { publicKey: readPublicKey(key.publicKey), asked: [] };
     const { publicKey, names } = await readCertificateRequest(key.csr);
-    const asked: JsonGeneralNames = [
+    const asked: JsonGeneralName[] = [
       ...names.uris.map((value) => ({ type: "url" as const, value })),
       ...names.emails.map((value) => ({ type: "email" as const, value })),
       ...names.dns.map((value) => ({ type: "dns" as const, value })),
@@ -262,54 +252,6 @@ async function keyAndNames(
     if (cause instanceof X509Error) throw new CaError("invalid", cause.message, { cause });
     throw cause;
   }
-}
-
-/** What a certificate for `identity` holds, first the identity itself. */
-function namesFor({ identity, names, gateway = false, trustDomains }: X509Issue): JsonGeneralNames {
-  const own = ownName(identity, trustDomains, gateway);
-  const served = names.map((name) => servedName(name, gateway));
-  const all = [...(own ? [own] : []), ...served.filter((name) => name.value !== own?.value)];
-  if (all.length === 0) {
-    throw new CaError(
-      "refused",
-      `'${printable(identity.name)}' is no name that an X.509 certificate can carry`,
-    );
-  }
-  return all;
-}
-
-type JsonGeneralName = JsonGeneralNames[number];
-
-function ownName(
-  identity: Identity,
-  trustDomains: readonly string[],
-  gateway: boolean,
-): JsonGeneralName | undefined {
-  const { trustDomain, fqdn, email, name } = identity;
-  if (trustDomain !== undefined && !trustDomains.includes(trustDomain)) {
-    throw new CaError("refused", `this authority names nobody of the trust domain ${printable(trustDomain)}`);
-  }
-  const account = trustDomain === undefined ? undefined : serviceAccountIn(name, trustDomain);
-  if (account) return { type: "url", value: serviceAccountId(trustDomain!, account) };
-  if (fqdn !== undefined) return servedName(fqdn, gateway);
-  if (email === undefined) return undefined;
-  if (trustDomains.some((domain) => isUnderDomain(email.slice(email.lastIndexOf("@") + 1), domain))) {
-    throw new CaError("refused", "the e-mail address lies under a trust domain");
-  }
-  return { type: "email", value: email };
-}
-
-/** `KSA@NS.TD` → KSA and NS. */
-function serviceAccountIn(name: string, trustDomain: string): ServiceAccount | undefined {
-  const match = /^([a-z0-9-]+)@([a-z0-9-]+)\.(.+)$/.exec(name);
-  return match?.[3] === trustDomain ? { account: match[1], namespace: match[2] } : undefined;
-}
-
-function servedName(name: string, gateway: boolean): JsonGeneralName {
-  const address = parseIp(name);
-  if (address && gateway) return { type: "ip", value: `${address}` };
-  if (isDnsName(name) && (gateway || name !== "localhost")) return { type: "dns", value: name };
-  throw new CaError("refused", `${printable(name)} is no name that a certificate is made for`);
 }
 
 /** A public key in a SubjectPublicKeyInfo. */

@@ -51,12 +51,18 @@ function readDnsName(text: string): string {
 }
 
 function readEmail(text: string): string {
+  const at = text.lastIndexOf("@") + 1;
+  const address = text.slice(0, at) + text.slice(at).toLowerCase();
+  if (!isEmailAddress(address)) throw new X509Error("name", "an e-mail address is malformed");
+  return address;
+}
+
+/**
+ * Whether `text` is an e-mail address as certificates have them (RFC 5280 §4.2.1.6), with its domain normalised: ASCII, without
+ * comments. Quoted local parts are nobody's.
+ */
+export function isEmailAddress(text: string): boolean {
   const at = text.lastIndexOf("@");
-  const local = text.slice(0, at);
-  const domain = text.slice(at + 1).toLowerCase();
-  // RFC 5280 §4.2.1.6: a Mailbox without comments; quoted local parts are nobody's.
-  if (at < 1 || !/^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}$/.test(local) || !isDnsName(domain)) {
-    throw new X509Error("name", "an e-mail address is malformed");
-  }
-  return `${local}@${domain}`;
+  return at > 0 && /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}$/.test(text.slice(0, at)) &&
+    isDnsName(text.slice(at + 1));
 }

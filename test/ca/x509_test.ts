@@ -168,6 +168,8 @@ Deno.test("names that no certificate is made for are refused", async (t) => {
       /test\.example/,
     ],
     ["an e-mail address under a trust domain", { identity: person("web@shop.prod.example") }, /trust domain/],
+    ["an e-mail address that is not ASCII", { identity: person("änn@mycorp.com") }, /cannot be in/],
+    ["two e-mail addresses in one", { identity: person("ann@mycorp.com,root@mycorp.com") }, /cannot be in/],
     ["a bare key", {
       identity: { ...person("x"), email: undefined, name: "SHA256:abc" },
     }, /no name that an X\.509 certificate can carry/],
