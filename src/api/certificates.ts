@@ -82,6 +82,7 @@ async function issueX509(options: ApiOptions, call: Call<X509Request>): Promise<
   const { body, remote } = call;
   const csr = readCsr(body.csr);
   let identity = holderOf(options, call);
+  let { gateway = false } = body;
   if (!body.on_behalf_of) {
     requireRight(options, call, "cert");
     if (identity.kind === "x509") {
@@ -92,11 +93,12 @@ async function issueX509(options: ApiOptions, call: Call<X509Request>): Promise<
           "a certificate does not get another certificate; come with what it was got with",
         );
       }
-      identity = renewed;
+      // As it was when it joined.
+      [identity, gateway] = [renewed, true];
     }
   }
   const names = await namesOf(options, call);
-  const request = { identity, csr, names, gateway: body.gateway ?? false, remote, ...lifetime(body) };
+  const request = { identity, csr, names, gateway, remote, ...lifetime(body) };
   return json(describeX509(await options.authority.issueX509(request)));
 }
 

@@ -51,6 +51,8 @@ export interface AuditEvents {
   /** The old one stays in force. */
   "policy.broken": { file: string; problems: readonly string[] };
   "flows.revoked": { count: number; reason: string };
+  "ca.started": { listen: readonly string[]; version: string };
+  "ca.stopped": Record<never, never>;
   "gateway.started": { listen: readonly string[]; version: string };
   "gateway.draining": { flows: number; leases: number };
   "gateway.stopped": { cut: number };

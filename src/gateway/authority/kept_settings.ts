@@ -1,0 +1,39 @@
+/** What a running authority leaves in its state folder for the commands beside it: they are told the folder and no more. */
+import { z } from "zod";
+import { decodeText, encodeText } from "../../bytes/bytes.ts";
+import { rootKinds } from "../../ca/local.ts";
+import type { StateFolder } from "../../platform/state.ts";
+import { StartError } from "../exit_codes.ts";
+import type { AuthorityServerConfig } from "./config.ts";
+
+const NAME = "authority.json";
+
+const schema = z.object({
+  domain: z.string(),
+  trust_domain: z.string(),
+  ca_key: z.array(z.object({ kind: z.enum(rootKinds), path: z.string() })),
+});
+
+export type KeptSettings = Pick<AuthorityServerConfig, "domain" | "trustDomain" | "ca">;
+
+export async function keepSettings(
+  state: Pick<StateFolder, "write">,
+  { domain, trustDomain, ca }: KeptSettings,
+): Promise<void> {
+  const kept: z.infer<typeof schema> = { domain, trust_domain: trustDomain, ca_key: [...ca.keys] };
+  await state.write(NAME, encodeText(JSON.stringify(kept)));
+}
+
+/** Undefined when no authority has run here. @throws {StartError} `state` */
+export async function keptSettings(
+  state: Pick<StateFolder, "read" | "path">,
+): Promise<KeptSettings | undefined> {
+  const content = await state.read(NAME);
+  if (!content) return undefined;
+  try {
+    const { domain, trust_domain: trustDomain, ca_key: keys } = schema.parse(JSON.parse(decodeText(content)));
+    return { domain, trustDomain, ca: { keys, profiles: [] } };
+  } catch (cause) {
+    throw new StartError("state", `${state.path}/${NAME} is not what it should be`, { cause });
+  }
+}
