@@ -24,20 +24,24 @@ let lastTurn = 0;
 let turn: Promise<void> | undefined;
 let ownSocket: Promise<(() => Promise<void>) | undefined> | undefined;
 
-/** From now on {@link readFairly} takes turns; before, it does nothing. Opens its sockets when first needed. */
+/** From now on {@link turnAfter} gives turns; before, it never does. Opens its sockets when first needed. */
 export function takeFairTurns(): void {
   limit = LONGEST_WITHOUT_TURN;
 }
 
-/** Does one read, and then gives the others a turn when they have had none for too long. */
-export async function readFairly<T>(read: () => Promise<T>): Promise<T> {
-  if (limit === Infinity) return read();
-  const began = performance.now();
-  const result = await read();
+/**
+ * To be asked after every read.
+ * @param began when the read began, by `performance.now()`
+ * @returns what to wait for when the others have had no turn for too long, else undefined; never rejects
+ */
+export function turnAfter(began: number): Promise<void> | undefined {
+  if (limit === Infinity) return undefined;
   const now = performance.now();
-  if (now - began > SURELY_WAITED) lastTurn = now;
-  else if (now - lastTurn > limit) await (turn ??= giveTurn());
-  return result;
+  if (now - began > SURELY_WAITED) {
+    lastTurn = now;
+    return undefined;
+  }
+  return now - lastTurn > limit ? turn ??= giveTurn() : undefined;
 }
 
 async function giveTurn(): Promise<void> {

@@ -10,7 +10,7 @@ import {
   type NetListener,
 } from "../platform/net.ts";
 import { PlainDuplexBase } from "../streams/duplex.ts";
-import { readFairly } from "./fair_turn.ts";
+import { turnAfter } from "./fair_turn.ts";
 
 class DenoConnection extends PlainDuplexBase implements NetConnection {
   readonly local: Address;
@@ -29,7 +29,11 @@ class DenoConnection extends PlainDuplexBase implements NetConnection {
 
   async read(into: Bytes): Promise<number | null> {
     try {
-      return await readFairly(() => this.#conn.read(into));
+      const began = performance.now();
+      const count = await this.#conn.read(into);
+      const turn = turnAfter(began);
+      if (turn) await turn;
+      return count;
     } catch (error) {
       throw this.#closed ? this.#closed.reason : toNetError(error, "read from", this.remote);
     }

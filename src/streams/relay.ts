@@ -121,23 +121,30 @@ class Relay {
       : [this.#b, this.#a, "b", "a"] as const;
     const { idle, onBytes } = this.#options;
     const buffer = new AdaptiveBuffer();
-    const fault = (side: "a" | "b", operation: RelayFault["operation"]) => (error: unknown) => {
-      throw { side, operation, error } satisfies RelayFault;
-    };
-    const readFault = fault(source, "read");
-    const writeFault = fault(sink, "write");
-    while (!this.#stopped) {
-      const count = await from.read(buffer.bytes).catch(readFault);
-      if (count === null) {
-        buffer.release();
-        return await to.closeWrite().catch(fault(sink, "closeWrite"));
+    // What is under way, should it fail: no promise of its own for each chunk.
+    let side: "a" | "b" = source;
+    let operation: RelayFault["operation"] = "read";
+    try {
+      while (!this.#stopped) {
+        side = source;
+        operation = "read";
+        const count = await from.read(buffer.bytes);
+        side = sink;
+        if (count === null) {
+          buffer.release();
+          operation = "closeWrite";
+          return await to.closeWrite();
+        }
+        if (this.#stopped) return;
+        operation = "write";
+        await to.write(buffer.bytes.subarray(0, count));
+        this.#counts[direction] += count;
+        onBytes?.(direction, count);
+        if (idle) this.#lastActivity = idle.clock.monotonic();
+        buffer.adapt(count);
       }
-      if (this.#stopped) return;
-      await to.write(buffer.bytes.subarray(0, count)).catch(writeFault);
-      this.#counts[direction] += count;
-      onBytes?.(direction, count);
-      if (idle) this.#lastActivity = idle.clock.monotonic();
-      buffer.adapt(count);
+    } catch (error) {
+      throw { side, operation, error } satisfies RelayFault;
     }
   }
 
