@@ -1,5 +1,5 @@
 /** The authority of this process: roots in the state folder or in files, books and revocations in the store. */
-import { randomBytes } from "../bytes/bytes.ts";
+import { equal, randomBytes } from "../bytes/bytes.ts";
 import { encodeHex } from "../bytes/encoding.ts";
 import { type CertificateFields, parseCertificate, signCertificate } from "../cert/certificate.ts";
 import type { Identity, IdentityKind } from "../identity/principal.ts";
@@ -10,7 +10,7 @@ import { StateError } from "../platform/state.ts";
 import { X509Error } from "../x509/error.ts";
 import { readCertificateRequest } from "../x509/request.ts";
 import { randomX509Serial } from "../x509/serial.ts";
-import { Issued, randomSerial } from "./issued.ts";
+import { type Bearer, identityHash, Issued, randomSerial } from "./issued.ts";
 import {
   type AuthorityParts,
   DEFAULT_OVERLAP,
@@ -114,9 +114,10 @@ class Authority implements LocalAuthority {
       if (names.length > 0 && !gateway) hostPrincipals(names, { domain: config.domain, gateway });
       const now = this.#now();
       const lifetime = lifetimeFor({ identity, profile, now, lifetime: request.lifetime }, profile.lifetime);
-      const { key, fingerprint } = await keyOfRequest(csr);
-      await this.#requireUnrevoked(identity, key);
-      const { serial, record } = await this.#issued.keep("x509", randomX509Serial, (serial) => ({
+      const fingerprint = await fingerprintOfRequest(csr);
+      const bearer = { identity: await identityHash(identity), fingerprint };
+      await this.#requireUnrevoked(bearer);
+      const { serial, record } = await this.#issued.keep("x509", bearer, randomX509Serial, (serial) => ({
         ...holderOf(identity),
         kind: "x509",
         serial,
@@ -137,7 +138,7 @@ class Authority implements LocalAuthority {
         now,
         serial,
       });
-      await this.#requireStanding(identity, key);
+      await this.#requireStanding(identity, bearer);
       this.#recordIssued({ ...record, expiresAt: issued.expiresAt }, profile, request);
       return issued;
     });
@@ -157,7 +158,7 @@ class Authority implements LocalAuthority {
 
   async revoke(revocation: Revocation, by: By, reason?: string): Promise<void> {
     const normal = normalizeRevocation(revocation);
-    if (normal.kind === "key") await this.#refuseOwnKey(normal.key);
+    if (normal.kind === "key") await this.#refuseSigningKey(normal.key);
     const said = reason === undefined ? {} : { reason: normalizeReason(reason) };
     await this.#revocations.add({ revocation: normal, by: by.name, at: this.#now(), ...said });
     this.#parts.record("cert.revoked", { revocation: normal, by: by.name, ...said }, { remote: by.remote });
@@ -259,16 +260,16 @@ class Authority implements LocalAuthority {
   ): Promise<IssuedSshCertificate> {
     const { identity, publicKey, lifetime } = request;
     const now = this.#now();
-    await this.#requireUnrevoked(identity, publicKey);
-    await this.#refuseOwnKey(
-      formatPublicKey(publicKey),
-      "is a key of the authority, and certified by nobody",
-    );
+    const fingerprint = await publicKey.fingerprint();
+    const bearer = { identity: await identityHash(identity), fingerprint };
+    await this.#requireUnrevoked(bearer);
+    if (this.#isOwn(publicKey)) {
+      throw new CaError("refused", "this is a key of the authority, and certified by nobody");
+    }
     const requestId = encodeHex(randomBytes(8));
     // Everything but the serial number: what is refused needs none.
     const fields = describe({ identity, publicKey, profile, now, lifetime, requestId, serial: 1n });
-    const fingerprint = await publicKey.fingerprint();
-    const { serial, record } = await this.#issued.keep("ssh", randomSerial, (serial) => ({
+    const { serial, record } = await this.#issued.keep("ssh", bearer, randomSerial, (serial) => ({
       ...holderOf(identity),
       kind,
       serial: serial.toString(),
@@ -279,7 +280,7 @@ class Authority implements LocalAuthority {
       expiresAt: Number(fields.validBefore) * 1000,
     }));
     const blob = await signCertificate({ ...fields, serial }, signer);
-    await this.#requireStanding(identity, publicKey);
+    await this.#requireStanding(identity, bearer);
     this.#recordIssued(record, profile, request);
     return { certificate: parseCertificate(blob), line: formatPublicKey(blob, identity.name) };
   }
@@ -291,8 +292,8 @@ class Authority implements LocalAuthority {
     this.#parts.record("cert.issued", { ...details, ...(keyId && { keyId }) }, { identity, remote });
   }
 
-  async #requireUnrevoked(identity: Identity, key?: PublicKey): Promise<void> {
-    const fault = await this.#revocations.faultOf(identity, key);
+  async #requireUnrevoked(bearer: Bearer): Promise<void> {
+    const fault = await this.#revocations.faultOf(bearer);
     if (fault) throw new CaError("refused", `${fault}: it gets no certificate`);
   }
 
@@ -300,19 +301,24 @@ class Authority implements LocalAuthority {
    * Asked when the certificate is on record: whoever revokes looks through the records after he has revoked. So one of
    * the two sees the other, and nothing that is revoked meanwhile leaves.
    */
-  async #requireStanding(identity: Identity, key?: PublicKey): Promise<void> {
-    await this.#requireUnrevoked(identity, key);
+  async #requireStanding(identity: Identity, bearer: Bearer): Promise<void> {
+    await this.#requireUnrevoked(bearer);
     if (await this.#parts.stands?.(identity) === false) {
       throw new CaError("refused", "the credential that it was asked with has been taken back");
     }
   }
 
-  /** @param key as a revocation has it */
-  async #refuseOwnKey(key: string, why = "is a root of the authority: rotate that first"): Promise<void> {
+  #isOwn({ blob }: PublicKey): boolean {
+    const { user, host } = this.#roots.at(this.#now()).authorities;
+    return [...user, ...host].some((root) => equal(root.blob, blob));
+  }
+
+  /** Revoked, a key that signs would take every certificate along, and go on to sign. @param key as a revocation has it */
+  async #refuseSigningKey(key: string): Promise<void> {
     const { user, host } = this.#roots.at(this.#now());
     for (const { publicKey } of [user, host]) {
       if (key !== formatPublicKey(publicKey) && key !== await publicKey.fingerprint()) continue;
-      throw new CaError("refused", `this key ${why}`);
+      throw new CaError("refused", "this key is a root that signs certificates: rotate it first");
     }
   }
 }
@@ -321,15 +327,13 @@ function holderOf({ issuer, subject, name }: Identity): Pick<IssuedRecord, "issu
   return { issuer, subject, name };
 }
 
-/** The key that a request is for: as SSH has it where SSH has such keys. @throws {CaError} `invalid` */
-async function keyOfRequest(
-  csr: X509CertificateRequest["csr"],
-): Promise<{ key?: PublicKey; fingerprint: string }> {
+/** Of the key that a request is for: as SSH has it, where SSH has such keys. @throws {CaError} `invalid` */
+async function fingerprintOfRequest(csr: X509CertificateRequest["csr"]): Promise<string> {
   try {
     const { publicKey: { rawData } } = await readCertificateRequest(csr);
     const key = await sshKeyOfSpki(rawData);
-    if (key) return { key, fingerprint: await key.fingerprint() };
-    return { fingerprint: encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", rawData))) };
+    return await key?.fingerprint() ??
+      encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", rawData)));
   } catch (cause) {
     if (cause instanceof X509Error) throw new CaError("invalid", cause.message, { cause });
     throw cause;

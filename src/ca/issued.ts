@@ -4,9 +4,9 @@
  * | collection | key | holds |
  * |---|---|---|
  * | `issued` | `ssh:SERIAL`, `x509:SERIAL` | {@link IssuedRecord} |
- * | `issued-to` | `HOLDER:ssh:SERIAL`, HOLDER a hash of issuer and subject, or of the key | when it expires |
+ * | `issued-to` | `HOLDER:ssh:SERIAL`, HOLDER a hash of issuer and subject, or the key's fingerprint | when it expires |
  *
- * The second is an index: what was issued to an identity is found without looking at everything.
+ * The second is an index: what was issued to an identity, or for a key, is found without looking at everything.
  */
 import { encodeText, randomBytes } from "../bytes/bytes.ts";
 import { encodeHex } from "../bytes/encoding.ts";
@@ -25,6 +25,14 @@ export function randomSerial(): bigint {
   return bits || 1n;
 }
 
+/** Who is certified, as the store's keys have it. */
+export interface Bearer {
+  /** {@link identityHash}. */
+  readonly identity: string;
+  /** Of the key: `SHA256:…`. */
+  readonly fingerprint: string;
+}
+
 export class Issued {
   readonly #issued: Collection<IssuedRecord>;
   readonly #index: Collection<number>;
@@ -36,12 +44,13 @@ export class Issued {
 
   /**
    * Puts a certificate on record under a serial number of its own.
-   * @param draw a new serial number @param describe the record for it
+   * @param draw gives a new serial number @param describe the record for it
    * @returns the record as it was kept
    * @throws {CaError} `unavailable`
    */
   async keep<S extends string | bigint>(
     family: "ssh" | "x509",
+    { identity, fingerprint }: Bearer,
     draw: () => S,
     describe: (serial: S) => IssuedRecord,
   ): Promise<{ serial: S; record: IssuedRecord }> {
@@ -49,10 +58,9 @@ export class Issued {
       const serial = draw();
       const record = describe(serial);
       const name = `${family}:${record.serial}`;
-      const holders = [await identityHash(record), await hash(record.fingerprint)];
       const [kept] = await available(Promise.all([
         this.#issued.insert(name, record),
-        ...holders.map((holder) => this.#index.insert(`${holder}:${name}`, record.expiresAt)),
+        ...[identity, fingerprint].map((holder) => this.#index.insert(`${holder}:${name}`, record.expiresAt)),
       ]));
       if (kept) return { serial, record };
     }
@@ -73,7 +81,7 @@ export class Issued {
 
   /** Names of everything that was ever issued for a key. @param fingerprint `SHA256:…` */
   async namesFor(fingerprint: string): Promise<string[]> {
-    return await this.#find(await hash(fingerprint));
+    return await this.#find(fingerprint);
   }
 
   async #find(holder: string, validAt = -Infinity): Promise<string[]> {
@@ -89,14 +97,10 @@ export class Issued {
   }
 }
 
-/** What stands for an identity in keys of the store. */
-export function identityHash({ issuer, subject }: IdentityRef): Promise<string> {
-  return hash(JSON.stringify([issuer, subject]));
-}
-
-/** Of fixed length and without a colon, whatever the text is. */
-async function hash(text: string): Promise<string> {
-  return encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", encodeText(text)), 0, 16));
+/** What stands for an identity in keys of the store: of fixed length and without a colon, whatever it is called. */
+export async function identityHash({ issuer, subject }: IdentityRef): Promise<string> {
+  const text = encodeText(JSON.stringify([issuer, subject]));
+  return encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", text), 0, 16));
 }
 
 /** What `stored` resolves to. @throws {CaError} `unavailable` when the store fails: no certificate without a record */

@@ -22,7 +22,7 @@ import { KeyError, type PublicKey } from "../keys/types.ts";
 import type { Collection, Store, Stored } from "../store/types.ts";
 import { X509Error } from "../x509/error.ts";
 import { normalizeX509Serial } from "../x509/serial.ts";
-import { available, identityHash, type Issued } from "./issued.ts";
+import { available, type Bearer, identityHash, type Issued } from "./issued.ts";
 import { CaError, type Revocation, type RevocationRecord, type Revoked } from "./types.ts";
 
 const MAX_SERIAL = 0xffff_ffff_ffff_ffffn;
@@ -77,14 +77,13 @@ export class Revocations {
   }
 
   /**
-   * Why nobody may have a certificate for this identity and key, as a sentence; undefined when he may. Asks the store: what
-   * another process has revoked counts at once.
+   * Why somebody may have no certificate, as a sentence; undefined when he may. Asks the store: what another process has
+   * revoked counts at once.
    */
-  async faultOf(identity: IdentityRef, key?: PublicKey): Promise<string | undefined> {
-    const { issuer, subject } = identity;
-    if (await this.#has({ kind: "identity", issuer, subject })) return "the identity has been revoked";
-    const isRevoked = key && await this.#has({ kind: "key", key: await key.fingerprint() });
-    return isRevoked ? "the key has been revoked" : undefined;
+  async faultOf({ identity, fingerprint }: Bearer): Promise<string | undefined> {
+    const keys = [`identity:${identity}`, `key:${fingerprint}`];
+    const [person, key] = await available(Promise.all(keys.map((name) => this.#collection.get(name))));
+    return person ? "the identity has been revoked" : key && "the key has been revoked";
   }
 
   /** What is revoked now. @throws {CaError} `unavailable` */
@@ -94,10 +93,6 @@ export class Revocations {
       if (this.#built === built) this.#built = undefined;
     });
     return built;
-  }
-
-  async #has(revocation: Revocation): Promise<boolean> {
-    return await available(this.#collection.get(await keyOf(revocation))) !== undefined;
   }
 
   async #all(): Promise<Stored<KeptRevocation>[]> {
