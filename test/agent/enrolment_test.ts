@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { keepCertificates } from "../../src/agent/certificates.ts";
 import { AgentCredentials, type CredentialOptions } from "../../src/agent/credentials.ts";
 import type { AgentEvent } from "../../src/agent/events.ts";
-import { AgentError } from "../../src/agent/exit_codes.ts";
+import type { AgentError } from "../../src/agent/exit_codes.ts";
 import { GatewayLink, type LinkContext } from "../../src/agent/gateway_link.ts";
 import { GatewayTrust, type TrustAnchors } from "../../src/agent/gateway_trust.ts";
 import { parseJoinToken } from "../../src/agent/join_token.ts";

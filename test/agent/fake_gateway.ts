@@ -4,17 +4,19 @@ import { Writer } from "../../src/bytes/writer.ts";
 import { signCertificate, withCertificate } from "../../src/cert/certificate.ts";
 import { type Krl, writeKrl } from "../../src/cert/krl.ts";
 import { nodeCrypto } from "../../src/deno/crypto_node.ts";
+import { denoNet } from "../../src/deno/net.ts";
 import { generatePrivateKey } from "../../src/keys/private_key.ts";
 import { formatPublicKey, parsePublicKeyLine } from "../../src/keys/public_key.ts";
 import type { PublicKey, Signer } from "../../src/keys/types.ts";
 import type { Clock } from "../../src/platform/clock.ts";
-import { type Net, type NetConnection, NetError } from "../../src/platform/net.ts";
+import { type Net, type NetConnection, NetError, type TcpAddress } from "../../src/platform/net.ts";
 import type { StateFolder } from "../../src/platform/state.ts";
 import { Router } from "../../src/ssh/connection/router.ts";
 import type { Channel } from "../../src/ssh/connection/types.ts";
 import { type Deliver, serveForwarding } from "../../src/ssh/forward/incoming.ts";
 import { acceptSsh, type ServerConnection } from "../../src/ssh/server.ts";
 import { serveSession } from "../../src/ssh/session/server.ts";
+import type { Duplex } from "../../src/streams/duplex.ts";
 import { duplexPair } from "../../src/streams/pair.ts";
 
 export const gatewayKey = await generatePrivateKey("ssh-ed25519");
@@ -84,6 +86,19 @@ export class FakeGateway {
     };
   }
 
+  /** Serves real connections on a free port of 127.0.0.1 until the listener is closed. */
+  async listen(): Promise<{ readonly port: number; close(): void }> {
+    const listener = await denoNet.listen({ transport: "tcp", hostname: "127.0.0.1", port: 0 });
+    const accepting = (async () => {
+      for await (const connection of listener) {
+        const served = this.#accept(connection).finally(() => this.#open.delete(served));
+        this.#open.add(served);
+      }
+    })().finally(() => this.#open.delete(accepting));
+    this.#open.add(accepting);
+    return { port: (listener.address as TcpAddress).port, close: () => listener.close() };
+  }
+
   /** Shows a certificate of {@link hostAuthority} for these names beside its key. */
   async certifyItself(...names: string[]): Promise<void> {
     this.hostKey = withCertificate(this.hostKey, await this.#sign("host", this.hostKey.publicKey, names));
@@ -102,7 +117,7 @@ export class FakeGateway {
     await Promise.all(this.#open);
   }
 
-  async #accept(duplex: ReturnType<typeof duplexPair>[1]): Promise<void> {
+  async #accept(duplex: Duplex): Promise<void> {
     try {
       const connection = await acceptSsh<Guest>(duplex, {
         crypto: nodeCrypto,

@@ -217,3 +217,50 @@ Deno.test("a gateway's address in every spelling", () => {
     assert.throws(() => parseGatewayAddress(bad), TypeError, bad);
   }
 });
+
+Deno.test("each source of tokens is read, by flag and by variable", () => {
+  const gateway = ["--gateway", "gw"];
+  assert.deepEqual(parse([...gateway, "--token-file", "/t"]).token, { kind: "file", path: "/t" });
+  assert.deepEqual(parse(gateway, { SSHM_TOKEN_FILE: "/t" }).token, { kind: "file", path: "/t" });
+  assert.deepEqual(parse([...gateway, "--token-command", "a | b"]).token, {
+    kind: "command",
+    command: "a | b",
+  });
+  assert.deepEqual(parse([...gateway, "--token-metadata"]).token, {
+    kind: "metadata",
+    host: "169.254.169.254",
+  });
+  assert.deepEqual(parse(gateway, { SSHM_TOKEN_METADATA: "1", GCE_METADATA_HOST: "meta:8080" }).token, {
+    kind: "metadata",
+    host: "meta:8080",
+  });
+  assert.equal(parse([...gateway, "--token-file", "/t", "--token-audience", "mesh"]).tokenAudience, "mesh");
+  assert.equal(parse(gateway).token, undefined);
+  assert.equal(parse([...gateway, "--join", "@/join"]).join, "@/join");
+  assert.equal(parse(gateway, { SSHM_JOIN: "sshm1.x" }).join, "sshm1.x");
+});
+
+const TOKEN_MISTAKES: readonly [RegExp, string[], Record<string, string>?][] = [
+  [/one of --token-file/, ["--gateway", "gw", "--token-file", "/t", "--token-metadata"]],
+  [/--join is for machines that have no token/, [
+    "--gateway",
+    "gw",
+    "--token-file",
+    "/t",
+    "--join",
+    "geheim",
+  ]],
+  [/--token-audience needs a source/, ["--gateway", "gw", "--token-audience", "a"]],
+  [/is no audience/, ["--gateway", "gw", "--token-file", "/t", "--token-audience", "a b"]],
+  [/tokens need --gateway/, ["--stdio", "--token-file", "/t"]],
+  [/tokens need --gateway/, ["--stdio"], { SSHM_JOIN: "geheim" }],
+  [/GCE_METADATA_HOST is no HOST/, ["--gateway", "gw", "--token-metadata"], { GCE_METADATA_HOST: "a/b?c" }],
+];
+
+for (const [says, args, environment] of TOKEN_MISTAKES) {
+  Deno.test(`a mistake: ${args.join(" ")} ${Object.keys(environment ?? {})}`, () => {
+    const sentence = mistake(args, environment);
+    assert.match(sentence, says);
+    assert.doesNotMatch(sentence, /geheim/);
+  });
+}

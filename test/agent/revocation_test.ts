@@ -85,9 +85,9 @@ interface Scene extends AsyncDisposable {
   logIn(signer: Signer, options?: { user?: string; from?: string }): Promise<ClientConnection | undefined>;
 }
 
-async function makeScene(
+function makeScene(
   { lines = "", principals = ["group:sre"] }: { lines?: string; principals?: readonly string[] } = {},
-): Promise<Scene> {
+): Scene {
   const clock = new FakeClock();
   const events: AgentEvent[] = [];
   const log = (event: AgentEvent) => void events.push(event);
@@ -193,7 +193,7 @@ const JUDGED: readonly [what: string, fields: Partial<CertificateFields>, from: 
 
 for (const [what, fields, from, admitted] of JUDGED) {
   Deno.test(`the gateway's authority signs for ${what}: ${admitted ? "let in" : "refused"}`, async () => {
-    await using scene = await makeScene();
+    await using scene = makeScene();
     await scene.follow(new Authority());
     const connection = await scene.logIn(await certificate(fields), { from });
     assert.equal(connection !== undefined, admitted);
@@ -201,14 +201,14 @@ for (const [what, fields, from, admitted] of JUDGED) {
 }
 
 Deno.test("without --allow-principal the gateway's authority opens nothing, whatever it signs", async () => {
-  await using scene = await makeScene({ principals: [] });
+  await using scene = makeScene({ principals: [] });
   await scene.follow(new Authority());
   const principals = ["group:sre", own.name, "root"];
   assert.equal(await scene.logIn(await certificate({ principals })), undefined);
 });
 
 Deno.test("a certificate's force-command is what runs, and what it does not permit is refused", async () => {
-  await using scene = await makeScene();
+  await using scene = makeScene();
   await scene.follow(new Authority());
   const criticalOptions = new Map([["force-command", 'echo "forced: $SSH_ORIGINAL_COMMAND"']]);
   const connection = await scene.logIn(await certificate({ criticalOptions, extensions: new Map() }));
@@ -236,7 +236,7 @@ const REVOKED: readonly [what: string, krl: () => Partial<Krl>, plainKey: boolea
 
 for (const [what, krl, plainKey] of REVOKED) {
   Deno.test(`when the gateway revokes ${what}, the open login ends and the next is refused`, async () => {
-    await using scene = await makeScene({ lines: plainKey ? formatPublicKey(ann.publicKey) : "" });
+    await using scene = makeScene({ lines: plainKey ? formatPublicKey(ann.publicKey) : "" });
     const gateway = new Authority();
     await scene.follow(gateway);
     const signer = plainKey ? ann : await certificate();
@@ -264,7 +264,7 @@ async function state(connection: ClientConnection): Promise<"open" | "ended"> {
 }
 
 Deno.test("an authority that the gateway drops takes its logins along; a new one lets in", async () => {
-  await using scene = await makeScene();
+  await using scene = makeScene();
   const gateway = new Authority();
   await scene.follow(gateway);
   const old = await scene.logIn(await certificate());
@@ -279,7 +279,7 @@ Deno.test("an authority that the gateway drops takes its logins along; a new one
 });
 
 Deno.test("expiry ends nothing that is open, and nothing new begins", async () => {
-  await using scene = await makeScene();
+  await using scene = makeScene();
   const gateway = new Authority();
   await scene.follow(gateway);
   const signer = await certificate();
@@ -292,7 +292,7 @@ Deno.test("expiry ends nothing that is open, and nothing new begins", async () =
 });
 
 Deno.test("no certificate counts before its revocations are known; those who are in stay in when news fails", async () => {
-  await using scene = await makeScene();
+  await using scene = makeScene();
   const gateway = new Authority();
   gateway.away = new GatewayRefusal("the authority cannot be reached", 69);
   await scene.follow(gateway);
@@ -314,7 +314,7 @@ Deno.test("no certificate counts before its revocations are known; those who are
 });
 
 Deno.test("another gateway's authorities replace those of the one before, whose late news counts no more", async () => {
-  await using scene = await makeScene();
+  await using scene = makeScene();
   const first = new Authority("first");
   const second = new Authority("second");
   second.userCas = [nextAuthority.publicKey];
@@ -327,7 +327,7 @@ Deno.test("another gateway's authorities replace those of the one before, whose 
 });
 
 Deno.test("a gateway without authority for users lets nobody in, and that is said", async () => {
-  await using scene = await makeScene();
+  await using scene = makeScene();
   const gateway = new Authority();
   gateway.userCas = undefined;
   await scene.follow(gateway);
@@ -338,7 +338,7 @@ Deno.test("a gateway without authority for users lets nobody in, and that is sai
 });
 
 Deno.test("a certificate is parsed as the log names it", async () => {
-  await using scene = await makeScene();
+  await using scene = makeScene();
   await scene.follow(new Authority());
   const signer = await certificate();
   await scene.logIn(signer);
