@@ -153,6 +153,7 @@ export class Roots {
         `the root for ${kind} certificates comes from configured files: change these`,
       );
     }
+    await this.#dropRetired();
     const now = this.#parts.clock.now();
     const file = this.#nextFile(kind);
     await this.#make(kind, file, now + overlap, "rotated");
@@ -278,7 +279,7 @@ export class Roots {
     this.#list = list;
   }
 
-  /** Forgets roots that nobody trusts any more, and their private keys. */
+  /** Forgets roots that nobody trusts any more, and their private keys: at the next start or rotation. */
   async #dropRetired(): Promise<void> {
     const now = this.#parts.clock.now();
     for (const kind of rootKinds) {

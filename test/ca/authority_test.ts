@@ -464,8 +464,35 @@ Deno.test("rotation under way: old and new are trusted, the old one signs, then 
   assert.equal(
     made.state.files.get("ca_user_1")!.length,
     0,
-    "nobody's private key is kept longer than it is needed",
+    "the next start forgets its private key",
   );
+});
+
+Deno.test("rotating under live traffic: every certificate that leaves counts at once, and after", async () => {
+  using made = await scene();
+  const { authority } = made;
+  const issued: Certificate[] = [];
+  let goOn = true;
+  const traffic = Array.from({ length: 8 }, async () => {
+    while (goOn) {
+      const { certificate } = await authority.issueUser(user());
+      assert.equal(await fault(made, certificate, "ann@mycorp.example"), undefined);
+      issued.push(certificate);
+      await settle();
+    }
+  });
+  for (const overlap of [0, HOUR, 0, 0]) {
+    const before = issued.length;
+    await authority.rotate("user", { overlap });
+    while (issued.length < before + 16) await settle();
+  }
+  goOn = false;
+  await Promise.all(traffic);
+  for (const certificate of issued) {
+    assert.equal(await fault(made, certificate, "ann@mycorp.example"), undefined);
+  }
+  const signers = new Set(issued.map(({ signatureKey }) => formatPublicKey(signatureKey)));
+  assert.equal(signers.size, 4, "the first root and the three that signed at once");
 });
 
 Deno.test("rotating X.509 roots: chains lead to the new one, both are trusted", async () => {

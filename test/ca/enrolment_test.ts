@@ -156,6 +156,27 @@ Deno.test("a token that is over, unknown or changed lets nobody in", async () =>
   assert.ok(!await enrolment.hasOpenTokens());
 });
 
+Deno.test("no part of a token and no token with a bit changed gives more than the refusal", async () => {
+  const { enrolment } = place();
+  const { token } = await enrolment.tokens.create({ name: "web" }, by);
+  const content = decodeBase64Url(token.slice("sshm1.".length));
+  const secretAt = new TextDecoder().decode(content).indexOf('"s":"') + 5;
+  for (let length = 0; length < token.length; length++) {
+    await assert.rejects(enrolment.holderOf(token.slice(0, length)), fails("token", /unknown/));
+  }
+  // Everything from the beginning to the end of the secret: the rest is for the machine that joins.
+  for (let bit = 0; bit < 8 * (secretAt + 43); bit++) {
+    const changed = content.slice();
+    changed[bit >> 3] ^= 1 << (bit & 7);
+    await assert.rejects(
+      enrolment.holderOf(`sshm1.${encodeBase64Url(changed)}`),
+      fails("token", /unknown/),
+      `${bit}`,
+    );
+  }
+  assert.ok(await enrolment.holderOf(token));
+});
+
 Deno.test("removing a token takes back everything: key, name and certificates", async () => {
   const { enrolment, withdrawn, records } = place();
   const unused = await enrolment.tokens.create({ name: "db" }, by);
