@@ -1,17 +1,21 @@
 /** The gateway: parse, wire, run, drain. */
 import { chooseCrypto } from "../src/deno/crypto.ts";
+import { httpsClient } from "../src/deno/https_client.ts";
 import { serveHttp } from "../src/deno/admin_http.ts";
 import { systemFiles } from "../src/deno/files.ts";
 import { prometheusMetrics } from "../src/deno/metrics.ts";
 import { takeFairTurns } from "../src/deno/fair_turn.ts";
 import { denoNet } from "../src/deno/net.ts";
+import { openDatabase } from "../src/deno/sqlite.ts";
 import { checkStateFolder, openStateFolder } from "../src/deno/state.ts";
 import { onStopSignal } from "../src/deno/stop_signals.ts";
+import { denoWeb } from "../src/deno/web.ts";
 import { adminHandler, isLocalHost } from "../src/gateway/admin.ts";
 import { type GatewayConfig, limitsWithin, resolveConfig } from "../src/gateway/config.ts";
 import { exitCodes, type ExitReason, StartError } from "../src/gateway/exit_codes.ts";
 import { Gateway } from "../src/gateway/gateway.ts";
 import { algorithmsFor, keptKey, loadHostKeys, readPrivateKey } from "../src/gateway/host_keys.ts";
+import { checkIdentityFiles, GatewayIdentities } from "../src/gateway/identities.ts";
 import { ownerKeys } from "../src/gateway/keyring.ts";
 import { type KeyringFiles, loadKeyring, OWNER_KEY_NAME } from "../src/gateway/keyring_files.ts";
 import { JoinedGatewayTrust } from "../src/gateway/mesh/gateway_trust.ts";
@@ -27,8 +31,11 @@ import { systemClock } from "../src/platform/clock.ts";
 import type { CryptoProvider } from "../src/platform/crypto.ts";
 import { formatAddress, NetError } from "../src/platform/net.ts";
 import { type Journal, StateError, type StateFolder } from "../src/platform/state.ts";
+import { openSqliteStore } from "../src/store/sqlite.ts";
+import { StoreError } from "../src/store/types.ts";
 import { SOFTWARE } from "../src/ssh/establish.ts";
 import { limitFarewells } from "../src/streams/farewell.ts";
+import { Audit } from "../src/telemetry/audit.ts";
 import { configureLogging, logger } from "../src/telemetry/log.ts";
 import { parseFlags } from "./gateway_flags.ts";
 
@@ -37,6 +44,9 @@ const JOURNAL_LIMITS = { maxBytes: 64 * 1024 * 1024, keep: 8 };
 
 /** Clients that are told why they go and then given a moment to read it, at one time. */
 const MOST_FAREWELLS = 256;
+
+/** In the state folder: serial numbers, revocations, join tokens. */
+const STORE_NAME = "store.sqlite";
 
 /** Runs the gateway until it is asked to end. */
 async function main(args: readonly string[]): Promise<ExitReason> {
@@ -86,6 +96,7 @@ async function run(args: readonly string[]): Promise<ExitReason> {
 
 async function check(config: GatewayConfig, keys: KeyringFiles): Promise<void> {
   await checkStateFolder(config.state);
+  await checkIdentityFiles(systemFiles, config);
   const hostKeys = await Promise.all(config.hostKeys.map((path) => readPrivateKey(systemFiles, path)));
   algorithmsFor(config.ssh.algorithms, hostKeys);
   await loadPolicy(systemFiles, config.policy, config.owners);
@@ -134,6 +145,22 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       maxStartups,
     });
   }
+  const writeAudit = (line: string) => audit.append(line);
+  const database = openDatabase(`${config.state}/${STORE_NAME}`);
+  const store = await openSqliteStore(database, { clock: systemClock });
+  await using _store = { [Symbol.asyncDispose]: () => store.close() };
+  const identities = await GatewayIdentities.open({
+    config,
+    hostKeys,
+    state,
+    store,
+    files: systemFiles,
+    https: httpsClient,
+    fetch,
+    clock: systemClock,
+    audit: new Audit({ clock: systemClock, write: writeAudit }),
+  });
+  using _identities = { [Symbol.dispose]: () => identities.close() };
   const gateway = await Gateway.create({
     config: { ...config, limits, ssh },
     crypto: provider,
@@ -141,12 +168,18 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     net: denoNet,
     ownAddresses,
     hostKeys,
-    trust: { keyring: loaded.keyring },
+    hostSigners: () => identities.signers,
+    trust: identities.trust(loaded.keyring, config.listen),
     policy,
+    authority: identities.authority,
+    revocations: identities.revocations,
+    enrolment: identities.enrolment,
+    https: identities.https(denoWeb, () => gateway.trust),
     metrics,
     writeFlow: (line) => flows.append(line),
-    writeAudit: (line) => audit.append(line),
+    writeAudit,
   });
+  await identities.start(gateway);
   const view = {
     metrics,
     loopback: config.admin !== undefined && isLocalHost(config.admin.hostname),
@@ -156,7 +189,11 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
   };
   const admin = config.admin && await serveHttp(config.admin, adminHandler(view));
   try {
-    for (const address of config.listen) await gateway.listen(address);
+    for (const { protocols, ...address } of config.listen) await gateway.listen(address, protocols);
+    // Its audiences have the ports that the system picked.
+    if (config.listen.some(({ port }) => port === 0)) {
+      await gateway.apply({ trust: identities.trust(gateway.trust.keyring, gateway.addresses) });
+    }
     const listen = gateway.addresses.map(formatAddress);
     gateway.audit.record("gateway.started", { listen, version: SOFTWARE });
     const following = followFiles({
@@ -167,6 +204,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       keyring: loaded,
       policySeen,
       gateway,
+      others: identities.followed,
     });
     const joins = await join(config, gateway, hostKeys, state, provider);
     const [address] = gateway.addresses;
@@ -258,6 +296,7 @@ function untilStopped(gateway: Gateway, joins: readonly Join[], grace: number): 
 /** Why it does not start or has failed: one sentence for whoever started it. */
 function explain(error: unknown): [ExitReason, string] {
   if (error instanceof StartError) return [error.reason, error.message];
+  if (error instanceof StoreError) return ["state", error.message];
   if (error instanceof StateError) return ["state", error.message];
   if (error instanceof NetError) return ["address", error.message];
   return ["failed", error instanceof Error ? error.stack ?? error.message : String(error)];
