@@ -1,7 +1,7 @@
 /** Machines that were enrolled with a join token, as clients of the API: they join, come back, and renew. */
 import type { Bytes } from "../bytes/bytes.ts";
 import type { Enrolment } from "../ca/enrolment.ts";
-import { JOIN_TOKEN_PREFIX } from "../ca/join_token.ts";
+import { JOIN_TOKEN_PREFIX, readJoinToken } from "../ca/join_token.ts";
 import { CaError, type CertificateAuthority } from "../ca/types.ts";
 import { type Identity, sameIdentity } from "../identity/principal.ts";
 import type { PublicKey } from "../keys/types.ts";
@@ -20,8 +20,8 @@ export function joiningOf(enrolled: EnrolledKeys, authority: CertificateAuthorit
     isJoinToken: (token) => token.startsWith(JOIN_TOKEN_PREFIX),
     async join(token, csr, remote) {
       const key = await keyOf(csr);
-      const holder = await enrolled.holderOf(token);
-      const identity = await enrolled.enrol(holder, key, remote);
+      const identity = await enrolledBefore(enrolled, token, key) ??
+        await enrolled.enrol(await enrolled.holderOf(token), key, remote);
       // Its name was given by whoever made the token, and may be one that nobody takes for himself: `gw1.localhost`.
       const request = { identity, csr, names: [], gateway: true, remote };
       return { identity, issued: await authority.issueX509(request) };
@@ -31,6 +31,19 @@ export function joiningOf(enrolled: EnrolledKeys, authority: CertificateAuthorit
       return bearer && sameIdentity(bearer, identity) ? bearer : undefined;
     },
   };
+}
+
+/**
+ * Whom the key was enrolled as with this very token, which has been used so: whoever did not hear the answer asks again,
+ * and whoever was away for longer than the certificate lasted. The request has proved that the key is the asker's.
+ */
+async function enrolledBefore(
+  enrolled: EnrolledKeys,
+  token: string,
+  key: PublicKey,
+): Promise<Identity | undefined> {
+  const identity = await enrolled.identityOf(key);
+  return identity && identity.credential.keyId === readJoinToken(token)?.id ? identity : undefined;
 }
 
 /**

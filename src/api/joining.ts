@@ -1,6 +1,6 @@
 /** `/api/v1/join-tokens` and `/api/v1/join`: machines that have no identity at all. */
 import { z } from "zod";
-import { lifetimeOf, x509CertificateAnswer } from "../ca/messages.ts";
+import { joinAnswer, joinRequest, lifetimeOf } from "../ca/messages.ts";
 import { describeX509, readCsr } from "./certificates.ts";
 import { type ApiOptions, JoinError, type JoinToken } from "./options.ts";
 import { requireRight } from "./permission.ts";
@@ -24,12 +24,6 @@ const newJoinToken = z.strictObject({
   ...joinToken.shape,
   token: z.string().describe("Shown this once: only its digest is kept."),
 });
-
-const joinRequest = z.strictObject({
-  csr: z.string().min(1).max(16 * 1024).describe("PKCS #10: PEM, or DER in base64. Its key is enrolled."),
-});
-
-const joinAnswer = z.strictObject({ name: z.string(), ...x509CertificateAnswer.shape });
 
 export function joiningRoutes(options: ApiOptions): Route[] {
   const { joinTokens, joining } = options;

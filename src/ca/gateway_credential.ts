@@ -10,11 +10,13 @@ import type { StateFolder } from "../platform/state.ts";
 import type { TlsIdentity } from "../platform/web.ts";
 import { type AuthorityLink, readAnswer } from "./authority_link.ts";
 import { makeClientKey } from "./client_key.ts";
-import { x509CertificateAnswer } from "./messages.ts";
+import { joinAnswer, x509CertificateAnswer } from "./messages.ts";
 import { CaError } from "./types.ts";
 
 /** File in the state folder. */
 export const CREDENTIAL_FILE = "remote_ca.json";
+/** Renewed when so much of its life has passed: a third is left for an authority that is away. */
+const RENEWAL = 2 / 3;
 /** Milliseconds between two attempts to renew. */
 const RENEWAL_RETRY = 30_000;
 
@@ -24,10 +26,13 @@ const kept = z.strictObject({
   private_key: z.string(),
   /** Base64. */
   csr: z.base64(),
-  certificate: z.string(),
-  expires: z.iso.datetime(),
-  /** When it is to be renewed. */
-  renew: z.iso.datetime(),
+  /** Absent: the key was made, and no answer came. */
+  certified: z.strictObject({
+    certificate: z.string(),
+    expires: z.iso.datetime(),
+    /** When it is to be renewed. */
+    renew: z.iso.datetime(),
+  }).optional(),
   /** PEM of roots that the authority has told of over a connection that was verified. */
   roots: z.array(z.string()),
 });
@@ -63,7 +68,8 @@ export class GatewayCredential {
 
   /** For TLS; undefined before the first one was got. */
   get tls(): TlsIdentity | undefined {
-    return this.#kept && { certificate: this.#kept.certificate, privateKey: this.#kept.private_key };
+    const { certified, private_key: privateKey } = this.#kept ?? {};
+    return certified && { certificate: certified.certificate, privateKey: privateKey! };
   }
 
   /** PEM. */
@@ -73,23 +79,29 @@ export class GatewayCredential {
 
   /** Whether there is one that has not run out. */
   get isValid(): boolean {
-    return this.#kept !== undefined && Date.parse(this.#kept.expires) > this.#options.clock.now();
+    const { certified } = this.#kept ?? {};
+    return certified !== undefined && Date.parse(certified.expires) > this.#options.clock.now();
   }
 
   /**
-   * Spends a join token for a new key and certificate.
+   * Spends a join token for a certificate. The key is kept before it is enrolled: whoever did not hear the answer, or was
+   * away for longer than its certificate lasted, comes again with the same token and key.
    * @param link whose `self` sends the token
    * @param roots PEM of those that the connection was verified with
    * @throws {CaError}
    */
   async join(link: AuthorityLink, roots: readonly string[]): Promise<void> {
-    const { privateKey, csr } = await makeClientKey();
-    const answer = await link.once("/api/v1/join", { as: "self", body: { csr: encodeBase64(csr) } });
-    const got = await readAnswer(link, answer, z.object(x509CertificateAnswer.shape));
-    await this.#keep(
-      { url: this.url, private_key: privateKey, csr: encodeBase64(csr), roots: [...roots] },
-      got,
-    );
+    if (!this.#kept) {
+      const { privateKey, csr } = await makeClientKey();
+      await this.#write({
+        url: this.url,
+        private_key: privateKey,
+        csr: encodeBase64(csr),
+        roots: [...roots],
+      });
+    }
+    const answer = await link.once("/api/v1/join", { as: "self", body: { csr: this.#kept!.csr } });
+    await this.#keep({ ...this.#kept!, roots: [...roots] }, await readAnswer(link, answer, joinAnswer));
   }
 
   /** Keeps roots that the authority has told of. */
@@ -101,7 +113,8 @@ export class GatewayCredential {
   /** Renews it whenever it is time, until {@link close}. @param link whose `self` proves itself with this credential */
   start(link: AuthorityLink): void {
     const now = this.#options.clock.now();
-    const due = this.#kept ? Date.parse(this.#kept.renew) - now : 0;
+    const { certified } = this.#kept ?? {};
+    const due = certified ? Date.parse(certified.renew) - now : 0;
     this.#cancel = afterLong(this.#options.clock, Math.max(due, 0), () => void this.#renew(link));
   }
 
@@ -113,9 +126,9 @@ export class GatewayCredential {
   async #renew(link: AuthorityLink): Promise<void> {
     const { clock } = this.#options;
     try {
-      const { csr, certificate: _old, expires: _end, renew: _due, ...same } = this.#kept!;
-      const answer = await link.send("/api/v1/certs/x509", { as: "self", body: { csr } });
-      await this.#keep({ ...same, csr }, await readAnswer(link, answer, x509CertificateAnswer));
+      const body = { csr: this.#kept!.csr };
+      const answer = await link.send("/api/v1/certs/x509", { as: "self", body });
+      await this.#keep(this.#kept!, await readAnswer(link, answer, x509CertificateAnswer));
       this.#tell();
       if (this.#cancel) this.start(link);
     } catch (error) {
@@ -124,23 +137,19 @@ export class GatewayCredential {
     }
   }
 
-  #keep(
-    same: Omit<Kept, "certificate" | "expires" | "renew">,
-    { certificate, chain, expires }: z.infer<typeof x509CertificateAnswer>,
-  ): Promise<void> {
+  #keep(key: Kept, { certificate, chain, expires }: z.infer<typeof x509CertificateAnswer>): Promise<void> {
     const now = this.#options.clock.now();
     const lifetime = Date.parse(expires) - now;
     if (!(lifetime > 0)) {
-      throw new CaError("unavailable", "the certificate for this gateway has expired already");
+      throw new CaError(
+        "unavailable",
+        "the certificate for this gateway has expired already: a clock is wrong",
+      );
     }
     // The root is not sent: who has it needs it not, who has it not believes it not.
-    const sent = [certificate, ...chain.slice(0, -1)].join("");
-    return this.#write({
-      ...same,
-      certificate: sent,
-      expires,
-      renew: new Date(now + lifetime * 2 / 3).toISOString(),
-    });
+    const sent = [certificate, ...chain.slice(0, -1)].map((pem) => `${pem.trim()}\n`).join("");
+    const renew = new Date(now + lifetime * RENEWAL).toISOString();
+    return this.#write({ ...key, certified: { certificate: sent, expires, renew } });
   }
 
   async #write(value: Kept): Promise<void> {

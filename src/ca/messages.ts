@@ -85,6 +85,13 @@ export const x509CertificateAnswer = z.strictObject({
   expires: instant,
 });
 
+/** Body of `POST /api/v1/join`. */
+export const joinRequest = z.strictObject({
+  csr: z.string().min(1).max(MAX_KEY).describe("PKCS #10: PEM, or DER in base64. Its key is enrolled."),
+});
+
+export const joinAnswer = z.strictObject({ name: z.string(), ...x509CertificateAnswer.shape });
+
 /** Answer of `GET /api/v1/ca`. */
 export const authoritiesAnswer = z.strictObject({
   ssh: z.strictObject({

@@ -178,20 +178,39 @@ Deno.test("a gateway's certificate renews itself at two thirds of its life, with
   const state = memoryState();
   const token = await ca.token("gw1");
   (await connect({ url: ca.url, token, state })).close();
-  const before = JSON.parse(new TextDecoder().decode(state.files.get(CREDENTIAL_FILE)));
+  const credential = () => JSON.parse(new TextDecoder().decode(state.files.get(CREDENTIAL_FILE)));
+  const before = credential();
+  const { certificate, renew } = before.certified;
   const day = 86_400_000;
-  assert.ok(Math.abs(Date.parse(before.renew) - Date.now() - day * 2 / 3) < 60_000, before.renew);
-  state.files.set(
-    CREDENTIAL_FILE,
-    encodeText(JSON.stringify({ ...before, renew: new Date(0).toISOString() })),
-  );
+  assert.ok(Math.abs(Date.parse(renew) - Date.now() - day * 2 / 3) < 60_000, renew);
+  const due = { ...before, certified: { ...before.certified, renew: new Date(0).toISOString() } };
+  state.files.set(CREDENTIAL_FILE, encodeText(JSON.stringify(due)));
   using _ = await connect({ url: ca.url, state });
-  const after = await waitUntil("the renewal", () => {
-    const now = JSON.parse(new TextDecoder().decode(state.files.get(CREDENTIAL_FILE)));
-    return now.certificate !== before.certificate && now;
-  });
+  await waitUntil("the renewal", () => credential().certified.certificate !== certificate);
+  const after = credential();
   assert.equal(after.private_key, before.private_key);
-  assert.ok(Date.parse(after.renew) > Date.now());
+  assert.ok(Date.parse(after.certified.renew) > Date.now());
+});
+
+Deno.test("who did not hear the answer, or was away too long, comes again with the same token and key", async () => {
+  using folder = temporaryFolder();
+  await using ca = await startAuthority(folder);
+  const state = memoryState();
+  const token = await ca.token("gw1");
+  (await connect({ url: ca.url, token, state })).close();
+  const { certified, ...key } = JSON.parse(new TextDecoder().decode(state.files.get(CREDENTIAL_FILE)));
+  const expired = { ...certified, expires: new Date(0).toISOString() };
+  for (const kept of [key, { ...key, certified: expired }]) {
+    state.files.set(CREDENTIAL_FILE, encodeText(JSON.stringify(kept)));
+    await assert.rejects(connect({ url: ca.url, state }), { message: /make a join token there/ });
+    (await connect({ url: ca.url, token, state })).close();
+  }
+  // Another machine has another key.
+  await assert.rejects(connect({ url: ca.url, token }), { message: /used/ });
+  // And the key alone, with another's token, is nobody new.
+  state.files.set(CREDENTIAL_FILE, encodeText(JSON.stringify(key)));
+  const second = connect({ url: ca.url, token: await ca.token("gw2"), state });
+  await assert.rejects(second, { message: /enrolled already, as gw1\.localhost/ });
 });
 
 Deno.test("while the authority is away, what it last said counts, over a restart too; then it is back", async () => {
@@ -248,7 +267,13 @@ Deno.test("stock programs read what anyone may read", async () => {
       await (await get("ca/known_hosts")).text(),
       /^@cert-authority localhost,\*\.localhost ssh-ed25519 /,
     );
-    assert.deepEqual(parseKrl(new Uint8Array(await (await get("krl")).arrayBuffer())).signatures, []);
+    const krl = await get("krl");
+    assert.deepEqual(parseKrl(new Uint8Array(await krl.arrayBuffer())).signatures, []);
+    for (const [path, known] of [["krl", krl], ["ca", await get("ca")]] as const) {
+      const headers = { "if-none-match": known.headers.get("etag")! };
+      const again = await client.fetch(`${ca.url}/api/v1/${path}`, { method: "GET", headers });
+      assert.equal(again.status, 304, path);
+    }
     assert.equal((await get("whoami")).status, 401);
   } finally {
     client.close();
