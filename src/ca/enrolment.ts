@@ -5,6 +5,7 @@
  * |---|---|---|
  * | `join-tokens` | id | a hash of the secret, the name, when it ends, and once it was used: the key |
  * | `enrolled` | `key:SHA256:…`, `name:NAME` | id of the token |
+ * | `open-join-tokens` | id | when it ends; gone once it is used |
  *
  * The token's document is the truth; `enrolled` leads to it, is written first, and counts only where the document agrees.
  * So a process may die at any moment: a token was used or it was not.
@@ -13,7 +14,7 @@ import { encodeText, equalConstantTime, randomBytes } from "../bytes/bytes.ts";
 import { decodeHex, encodeBase64Url, encodeHex } from "../bytes/encoding.ts";
 import { printable } from "../bytes/printable.ts";
 import { normalizeDomain } from "../identity/names.ts";
-import { type Identity, isUnderDomain } from "../identity/principal.ts";
+import { ENROLLED_ISSUER, type Identity, isUnderDomain } from "../identity/principal.ts";
 import type { PublicKey } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Collection, Store, Stored } from "../store/types.ts";
@@ -30,8 +31,6 @@ export const DEFAULT_TOKEN_LIFETIME = HOUR;
 export const MAX_TOKEN_LIFETIME = 30 * 24 * HOUR;
 const SECRET_BYTES = 32;
 const PAGE = 1000;
-/** Issuer of enrolled keys' identities; the subject is the fingerprint. */
-export const ENROLLED_ISSUER = "enrolled";
 /** Issuer of the identities that have a token and no key yet; the subject is the token's id. */
 const JOIN_ISSUER = "join";
 
@@ -142,11 +141,13 @@ class StoredEnrolment implements Enrolment {
   readonly #parts: EnrolmentParts;
   readonly #tokens: Collection<KeptToken>;
   readonly #enrolled: Collection<string>;
+  readonly #open: Collection<number>;
 
   constructor(parts: EnrolmentParts) {
     this.#parts = parts;
     this.#tokens = parts.store.collection("join-tokens");
     this.#enrolled = parts.store.collection("enrolled");
+    this.#open = parts.store.collection("open-join-tokens");
   }
 
   readonly tokens: Enrolment["tokens"] = {
@@ -169,6 +170,7 @@ class StoredEnrolment implements Enrolment {
         createdAt,
         expiresAt: createdAt + lifetime,
       };
+      await available(this.#open.insert(id, kept.expiresAt));
       const stored = await available(this.#tokens.insert(id, kept));
       if (!stored) throw new CaError("unavailable", "no free id was found");
       const expires = new Date(kept.expiresAt).toISOString();
@@ -183,6 +185,7 @@ class StoredEnrolment implements Enrolment {
       const stored = await available(this.#tokens.get(id));
       if (!stored || !await available(this.#tokens.remove({ key: id }))) return false;
       const { name, used } = stored.value;
+      await available(this.#open.remove({ key: id }));
       this.#parts.record("token.removed", { token: id, name }, { identity, remote });
       for (const key of [`name:${name}`, `key:${used?.fingerprint}`]) {
         const led = await available(this.#enrolled.get(key));
@@ -209,9 +212,13 @@ class StoredEnrolment implements Enrolment {
     return holder(stored);
   }
 
+  /** Asked at every login, so it looks at no token that was used: there may be thousands. */
   async hasOpenTokens(): Promise<boolean> {
     const now = this.#now();
-    return (await this.#all()).some(({ value }) => !value.used && value.expiresAt > now);
+    const listed = await available(this.#open.list());
+    const over = listed.filter(({ value }) => value <= now);
+    for (const read of over) await available(this.#open.remove(read));
+    return listed.length > over.length;
   }
 
   async stands({ kind, subject }: Identity): Promise<boolean> {
@@ -272,6 +279,7 @@ class StoredEnrolment implements Enrolment {
       await available(this.#tokens.replace(mine, stored.value));
       throw taken(name);
     }
+    await available(this.#open.remove({ key: id }));
     this.#parts.record("key.enrolled", { token: id, name, fingerprint }, { identity: holder, remote });
     return enrolled(name, fingerprint, id);
   }
