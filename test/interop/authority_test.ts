@@ -3,22 +3,26 @@ import assert from "node:assert/strict";
 import { parsePublicKeyLine } from "../../src/keys/public_key.ts";
 import { readWithKeygen } from "../support/certificate_text.ts";
 import type { Folder } from "../support/folder.ts";
-import { ANN, identityScene, type Person } from "../support/identity_scene.ts";
+import { ANN, BOB, identityScene, type Person, TRUST_DOMAIN } from "../support/identity_scene.ts";
 import { makeKey } from "../support/keygen.ts";
+import { MeshCommand, meshEnvironment, projectLine, startGateway } from "../support/mesh.ts";
 import { openssh, peerTest } from "../support/peers.ts";
-import { start } from "../support/process.ts";
+import { start, succeed } from "../support/process.ts";
 import { waitUntil } from "../support/wait.ts";
 
 const SRE_MAY = ["--trust-user-ca", "gateway", "--allow-principal", "group:sre"];
 
-/** Roots that somebody else keeps, in files: the first signs, the second is trusted. */
-async function keptRoots(folder: Folder) {
+/** Roots that somebody else keeps, in files: the first signs, the second is trusted. Resolves to the gateway's arguments. */
+async function keptRoots(folder: Folder): Promise<string[]> {
+  const args: string[] = [];
   for (const kind of ["user", "host"]) {
     const first = await makeKey(folder, `first-${kind}`);
     const second = await makeKey(folder, `second-${kind}`);
     folder.write(`${kind}-signs`, folder.read(`first-${kind}`));
     folder.write(`${kind}-trusted`, `${second.line}\n`);
+    for (const file of ["signs", "trusted"]) args.push("--ca-key", `${kind}=${folder.at(`${kind}-${file}`)}`);
   }
+  return args;
 }
 
 /** A session on `host` that says what it is told. */
@@ -48,13 +52,7 @@ peerTest(
   "roots are rotated under live traffic: old certificates count, new ones are signed anew",
   [openssh],
   async (t) => {
-    await using scene = await identityScene({
-      prepare: keptRoots,
-      args: (folder) => [
-        ...["--ca-key", `user=${folder.at("user-signs")}`, "--ca-key", `user=${folder.at("user-trusted")}`],
-        ...["--ca-key", `host=${folder.at("host-signs")}`, "--ca-key", `host=${folder.at("host-trusted")}`],
-      ],
-    });
+    await using scene = await identityScene({ prepare: keptRoots });
     const { folder } = scene;
     await using pod = await scene.startPod({ namespace: "shop", account: "web" }, { args: SRE_MAY });
     const ann = await scene.person("ann", ANN);
@@ -96,6 +94,138 @@ peerTest(
         env: { HOME: ann.folder.path },
       });
       assert.notEqual(after.code, 0);
+    });
+  },
+);
+
+interface RunningAuthority extends AsyncDisposable {
+  /** Arguments for the next gateway that uses it. @param name of the gateway there */
+  gatewayArgs(name: string): Promise<string[]>;
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+}
+
+/** `cmd/ca.ts` as people run it. */
+async function startAuthority(folder: Folder): Promise<RunningAuthority> {
+  const state = folder.at("ca");
+  const env = meshEnvironment(folder.path);
+  let url = "";
+  let process = await run(0);
+  async function run(port: number) {
+    const args = [
+      "--listen",
+      `127.0.0.1:${port}`,
+      "--trust-domain",
+      TRUST_DOMAIN,
+      "--state",
+      state,
+      "--log",
+      "json",
+    ];
+    const command = new MeshCommand(start(projectLine("cmd/ca.ts", args), { env }));
+    url = String((await command.event("ready")).url);
+    return command;
+  }
+  return {
+    async gatewayArgs(name) {
+      const line = projectLine("cmd/ca.ts", ["token", "create", "--name", name, "--state", state]);
+      return ["--ca", url, "--ca-join", (await succeed(line, { env })).text.trim()];
+    },
+    kill: async () => void await process.kill(),
+    restart: async () => void (process = await run(Number(new URL(url).port))),
+    [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
+  };
+}
+
+peerTest(
+  "the authority is another machine's: the same for everybody, through its outage too",
+  [openssh],
+  async (t) => {
+    await using stack = new AsyncDisposableStack();
+    let authority: RunningAuthority | undefined;
+    const scene = stack.use(
+      await identityScene({
+        async prepare(folder) {
+          authority = await startAuthority(folder);
+          return await authority.gatewayArgs("first");
+        },
+      }),
+    );
+    stack.use(authority!);
+    const { folder } = scene;
+    const pod = stack.use(await scene.startPod({ namespace: "shop", account: "web" }, { args: SRE_MAY }));
+    const ann = await scene.person("ann", ANN);
+    await t.step("a person signs in and lands on a pod", async () => {
+      await ann.signIn();
+      const { text, stderr } = await ann.ssh(["-o", "BatchMode=yes", pod.fqdn, "echo in"]);
+      assert.equal(text, "in\n", stderr);
+    });
+    await t.step("the gateway keeps no root of its own", () => {
+      const names = [...Deno.readDirSync(scene.gateway.state)].map(({ name }) => name);
+      assert.ok(!names.some((name) => /^ca_(user|host|x509)/.test(name)), names.join(" "));
+      assert.ok([...Deno.readDirSync(folder.at("ca"))].some(({ name }) => /^ca_user/.test(name)));
+    });
+    await t.step(
+      "while it is away certificates count, new ones are refused with a sentence, and nothing is dropped",
+      async () => {
+        await using live = await echoing(ann, pod.fqdn);
+        await authority!.kill();
+        assert.equal((await ann.ssh(["-o", "BatchMode=yes", pod.fqdn, "echo in"])).text, "in\n");
+        const bob = await scene.person("bob", BOB);
+        const refused = await bob.ssh(["gw", "cert"], { stdin: `${bob.key.line}\n` });
+        assert.equal(refused.code, 69, refused.stderr);
+        assert.match(refused.stderr, /authority|reached/);
+        await authority!.restart();
+        await waitUntil("the authority again", async () => {
+          return (await bob.ssh(["gw", "cert"], { stdin: `${bob.key.line}\n` })).code === 0;
+        });
+        await live.echo();
+      },
+    );
+    await t.step("what one gateway revokes ends within five seconds at another one", async () => {
+      const second = stack.use(
+        await startGateway(folder, {
+          name: "second",
+          owners: [scene.owner.line],
+          args: [
+            "--config",
+            folder.at("gateway.yaml"),
+            "--policy",
+            scene.policy,
+            ...await authority!.gatewayArgs("second"),
+          ],
+        }),
+      );
+      const late = await scene.person("late", ANN);
+      await late.signIn();
+      // The same certificate, the other gateway: a registration that stays open there.
+      const hosts = folder.write("late/second_hosts", `localhost ${second.hostKey.bare}\n`);
+      const options = [
+        `UserKnownHostsFile=${hosts}`,
+        "BatchMode=yes",
+        `IdentityFile=${late.key.path}`,
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+        "HostKeyAlias=localhost",
+        "PreferredAuthentications=publickey",
+      ].flatMap((option) => ["-o", option]);
+      const line = openssh.line(
+        "ssh",
+        "-F",
+        "none",
+        ...options,
+        "-p",
+        `${second.port}`,
+        "-v",
+        "-N",
+        "late@127.0.0.1",
+      );
+      await using open = start(line);
+      await open.stderr.match(/Authenticated to /);
+      assert.equal((await scene.sshm("revoke", "key", late.key.fingerprint)).code, 0);
+      const began = performance.now();
+      await waitUntil("the end", () => open.exited, 10_000);
+      assert.ok(performance.now() - began < 5000);
     });
   },
 );

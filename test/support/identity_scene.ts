@@ -81,9 +81,8 @@ export interface IdentityScene extends AsyncDisposable {
 /** @param options.config further lines of the configuration file */
 export async function identityScene(
   options: {
-    /** Makes files before the gateway starts. */
-    readonly prepare?: (folder: Folder) => Promise<void>;
-    readonly args?: (folder: Folder) => readonly string[];
+    /** Makes what must be there before the gateway starts; resolves to further arguments for it. */
+    readonly prepare?: (folder: Folder) => Promise<readonly string[]>;
     readonly config?: string;
   } = {},
 ): Promise<IdentityScene> {
@@ -102,8 +101,7 @@ export async function identityScene(
     trust_domain: ${TRUST_DOMAIN}
 ${options.config ?? ""}`,
   );
-  await options.prepare?.(folder);
-  const args = ["--config", config, "--policy", policy, ...options.args?.(folder) ?? []];
+  const args = ["--config", config, "--policy", policy, ...await options.prepare?.(folder) ?? []];
   const gateway = await startGateway(folder, { owners: [owner.line], args });
   const { port } = gateway;
   const gatewayHosts = folder.write(
@@ -166,12 +164,17 @@ Host *
   ExitOnForwardFailure yes
 `,
   );
-  const own: Folder = { ...folder, at: (file) => folder.at(at(file)), path: folder.at(name) };
-  const withOwn: Folder = { ...own, write: (file, content, mode) => folder.write(at(file), content, mode) };
-  const env = askingEnvironment(withOwn, `localhost:${port}`, { SSHM_TOKEN_FILE: token });
+  const own: Folder = {
+    ...folder,
+    path: folder.at(name),
+    at: (file) => folder.at(at(file)),
+    write: (file, content, mode) => folder.write(at(file), content, mode),
+    read: (file) => folder.read(at(file)),
+  };
+  const env = askingEnvironment(own, `localhost:${port}`, { SSHM_TOKEN_FILE: token });
   const line = (args: readonly string[], peer = openssh) => peer.line("ssh", "-F", config, ...args);
   const person: Person = {
-    folder: withOwn,
+    folder: own,
     key,
     certificate: `${key.path}-cert.pub`,
     knownHosts,
@@ -184,7 +187,7 @@ Host *
       Deno.writeTextFileSync(knownHosts, hosts.text);
       const command = ttl === undefined ? "cert" : `cert --ttl ${ttl}`;
       const { text } = await succeed(line(["gw", command]), { env, stdin: `${key.line}\n` });
-      withOwn.write("id_ed25519-cert.pub", text);
+      own.write("id_ed25519-cert.pub", text);
     },
   };
   return person;
