@@ -6,6 +6,9 @@ export const MAX_PACKET_LENGTH = 256 * 1024;
 /** packet_length before authentication: RFC 4253 §6.1 demands 35000; a stranger gets no more memory than needed. */
 export const MAX_PACKET_LENGTH_BEFORE_AUTH = 64 * 1024;
 
+/** To multiples of this packets are padded during authentication: they hold passwords. As OpenSSH pads those. */
+export const AUTH_GRANULARITY = 64;
+
 /** Receive buffer of a connection that says little: what every idle one holds. */
 export const IDLE_BUFFER_SIZE = 2 * 1024;
 

@@ -35,6 +35,8 @@ export class PacketWriter {
   #buffer: Bytes = EMPTY;
   #view = EMPTY_VIEW;
   #length = 0;
+  /** Packets are padded to multiples of this, a multiple itself of every block size, so that they tell less by their length. */
+  granularity = 1;
   /** Bytes and packets sealed since the keys were last changed. */
   sealedBytes = 0;
   sealedPackets = 0;
@@ -69,9 +71,10 @@ export class PacketWriter {
     const { blockSize, lengthCounts, tagLength } = this.#sealer;
     const payloadLength = head.length + body.length;
     const unpadded = (lengthCounts ? 5 : 1) + payloadLength;
+    const unit = Math.max(blockSize, this.granularity);
     // RFC 4253 §6: at least four bytes of padding.
-    let paddingLength = blockSize - unpadded % blockSize;
-    if (paddingLength < 4) paddingLength += blockSize;
+    let paddingLength = unit - unpadded % unit;
+    if (paddingLength < 4) paddingLength += unit;
     const packetLength = 1 + payloadLength + paddingLength;
     const total = 4 + packetLength + tagLength;
 

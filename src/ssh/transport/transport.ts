@@ -18,7 +18,7 @@ import { type ExtInfo, NO_EXTENSIONS, parseExtInfo } from "./ext_info.ts";
 import type { ProvenHostKey } from "./host_key.ts";
 import { exchangeIdentification } from "./identification.ts";
 import { KeyAgreement } from "./key_agreement.ts";
-import { MAX_PACKET_LENGTH } from "./limits.ts";
+import { AUTH_GRANULARITY, MAX_PACKET_LENGTH } from "./limits.ts";
 import { Mailbox } from "./mailbox.ts";
 import { PacketStream } from "./packet_stream.ts";
 
@@ -200,6 +200,7 @@ export class Transport {
   /** The first keys are in use both ways. */
   #keyed(): void {
     this.#phase = "auth";
+    this.#stream.writer.granularity = AUTH_GRANULARITY;
     this.#started.resolve();
   }
 
@@ -209,6 +210,7 @@ export class Transport {
 
   #authenticated(): void {
     this.#phase = "connected";
+    this.#stream.writer.granularity = 1;
     this.#stream.reader.maxPacketLength = MAX_PACKET_LENGTH;
   }
 
