@@ -10,7 +10,6 @@ import type { z } from "zod";
 import type { Bytes } from "../bytes/bytes.ts";
 import { decodeBase64 } from "../bytes/encoding.ts";
 import {
-  decodeIdentity,
   lifetimeOf,
   sshCertificateAnswer,
   sshCertificateRequest,
@@ -21,7 +20,8 @@ import type { Resource } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
 import { parsePublicKeyLine } from "../keys/public_key.ts";
 import { KeyError, type PublicKey } from "../keys/types.ts";
-import { NameError, normalizeName, shortName } from "../routing/names.ts";
+import { ipAddress, NameError, normalizeName, shortName } from "../routing/names.ts";
+import { assertedIdentity } from "./asserted.ts";
 import type { ApiOptions } from "./options.ts";
 import { requireRight } from "./permission.ts";
 import { Problem } from "./problem.ts";
@@ -128,7 +128,7 @@ function holderOf(options: ApiOptions, call: Call<SshRequest | X509Request>): Id
     );
   }
   requireRight(options, call, "assert");
-  return decodeIdentity(on_behalf_of);
+  return assertedIdentity(on_behalf_of, call.identity);
 }
 
 /** The full names that the certificate will be for. Of those vouched for, whoever vouches has said them. */
@@ -136,7 +136,7 @@ async function namesOf(
   options: ApiOptions,
   call: Call<SshRequest | X509Request>,
 ): Promise<readonly string[]> {
-  const asked = call.body.names?.map(readName);
+  const asked = call.body.names?.map((name) => readName(name, call.body));
   if (call.body.on_behalf_of) return asked ?? [];
   const { identity, context } = call;
   const held = await options.namesOf(identity);
@@ -188,7 +188,10 @@ export function readCsr(text: string): Bytes {
   }
 }
 
-function readName(text: string): string {
+/** A gateway may have addresses for names. */
+function readName(text: string, { gateway }: Pick<SshRequest, "gateway">): string {
+  const address = gateway ? ipAddress(text) : undefined;
+  if (address !== undefined) return address;
   try {
     return normalizeName(text);
   } catch (error) {

@@ -12,7 +12,8 @@ const HERE: Resource = { kind: "gateway" };
 
 /**
  * Goes on only when one of `actions` is permitted, on the gateway itself unless `resource` says otherwise.
- * @returns the action that was permitted, and the decision
+ * @param actions of which the last one is what a refusal speaks of
+ * @returns the first action that was permitted, and the decision
  * @throws {Problem} `not-permitted`, with one audit record
  */
 export function requireRight(
@@ -28,7 +29,7 @@ export function requireRight(
   }));
   const allowed = decisions.find(({ decision }) => decision.allowed);
   if (allowed) return allowed;
-  const [{ decision }] = decisions;
+  const { decision } = decisions.at(-1)!;
   refuse(options, asker, asked.join(" or "), resource, decision);
 }
 

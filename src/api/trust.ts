@@ -13,6 +13,7 @@ import {
 import type { Revoked } from "../ca/types.ts";
 import { writeKrl } from "../cert/krl.ts";
 import { formatPublicKey } from "../keys/public_key.ts";
+import { revocationFor, revocationFrom } from "./asserted.ts";
 import type { ApiOptions } from "./options.ts";
 import { requireRight } from "./permission.ts";
 import { cached, type Call, json, type Route, route } from "./route.ts";
@@ -94,19 +95,20 @@ export function trustRoutes(options: ApiOptions): Route[] {
       access: "identified",
       answers: { 200: { description: "All of it", schema: revocationsAnswer } },
       async handle(call) {
-        requireRight(options, call, ["admin", "audit", "assert"]);
+        const { action } = requireRight(options, call, ["assert", "audit", "admin"]);
         const [revoked, records] = await Promise.all([options.authority.revoked(), options.revocations()]);
-        return json({
-          revocations: records.map(encodeRecord),
-          x509_serials: [...revoked.x509Serials].sort(),
-        });
+        const told = action !== "assert" ? records : records.map((record) => ({
+          ...record,
+          revocation: revocationFor(record.revocation, call.identity),
+        }));
+        return json({ revocations: told.map(encodeRecord), x509_serials: [...revoked.x509Serials].sort() });
       },
     }),
     route<z.infer<typeof revocationRequest>>({
       method: "POST",
       path: "/api/v1/revocations",
       operation: "revoke",
-      summary: "Let something count no more (needs the right 'admin', or 'assert')",
+      summary: "Let something count no more (needs the right 'admin'; for another, 'assert')",
       access: "identified",
       body: revocationRequest,
       answers: { 204: { description: "It counts no more" } },
@@ -116,11 +118,17 @@ export function trustRoutes(options: ApiOptions): Route[] {
 }
 
 async function revoke(options: ApiOptions, call: Call<z.infer<typeof revocationRequest>>): Promise<Response> {
-  const { identity, remote, body: { revocation, reason, by } } = call;
-  // Whoever speaks for another is a gateway that has asked its own policy.
-  const name = by === undefined ? identity.name : `${by} by ${identity.name}`;
-  requireRight(options, call, by === undefined ? ["admin", "assert"] : "assert");
-  await options.authority.revoke(decodeRevocation(revocation), { name, remote }, reason);
+  const { identity, remote, body: { reason, by } } = call;
+  const revocation = decodeRevocation(call.body.revocation);
+  if (by === undefined) {
+    requireRight(options, call, "admin");
+    await options.authority.revoke(revocation, { name: identity.name, remote }, reason);
+  } else {
+    // Whoever speaks for another is a gateway that has asked its own policy.
+    requireRight(options, call, "assert");
+    const name = `${by} by ${identity.name}`;
+    await options.authority.revoke(revocationFrom(revocation, identity), { name, remote }, reason);
+  }
   return new Response(null, { status: 204 });
 }
 

@@ -116,6 +116,22 @@ Deno.test("a gateway with the right 'assert' gets certificates for those it vouc
   assert.deepEqual(audit.map(({ event }) => event), Array(3).fill("auth.accepted"));
 });
 
+Deno.test("who was enrolled at a gateway was not enrolled here, and a gateway's own names may be addresses", async () => {
+  const { send, authority } = scene();
+  const body = {
+    public_key: HOST_KEY,
+    type: "host",
+    names: ["gw1.mesh.example", "127.0.0.1", "::1"],
+    gateway: true,
+    on_behalf_of: { ...on_behalf_of, issuer: "enrolled" },
+  };
+  assert.equal((await send(ssh, { certificate: true, body })).status, 200);
+  assert.equal(authority.hosts[0].identity.issuer, "enrolled:gw1.mesh.example");
+  assert.deepEqual(authority.hosts[0].names, body.names);
+  const node = { ...body, gateway: false };
+  assert.equal((await send(ssh, { certificate: true, body: node })).status, 400);
+});
+
 Deno.test("nobody without the right 'assert' vouches for others, owners of a name least of all", async () => {
   const { send, authority, audit } = scene();
   for (const as of ["ann", "root"]) {

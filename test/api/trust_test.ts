@@ -102,6 +102,18 @@ Deno.test("a gateway revokes for whoever asked it, and an administrator only in 
   assert.equal((await send("POST /api/v1/revocations", { as: "root", body })).status, 403);
 });
 
+Deno.test("what a gateway enrolled is its own: revoked under its name, and read by it as it was written", async () => {
+  const { send, authority } = scene();
+  const revocation = { kind: "identity", issuer: "enrolled", subject: "SHA256:web" };
+  const own = { revocation: { ...revocation, issuer: "enrolled" }, by: "ann" };
+  assert.equal((await send("POST /api/v1/revocations", { certificate: true, body: own })).status, 204);
+  assert.deepEqual(authority.records[0].revocation, { ...revocation, issuer: "enrolled:gw1.mesh.example" });
+  const listed = async (how: { certificate?: boolean; as?: string }) =>
+    (await (await send("GET /api/v1/revocations", how)).json()).revocations[0].revocation.issuer;
+  assert.equal(await listed({ certificate: true }), "enrolled");
+  assert.equal(await listed({ as: "root" }), "enrolled:gw1.mesh.example");
+});
+
 Deno.test("a revoked identity gets in nowhere, by token or by certificate", async () => {
   const { send, authority, audit } = scene();
   const by = { name: "root", remote: "" };
