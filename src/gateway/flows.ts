@@ -65,6 +65,13 @@ export class JudgedFlows {
     flow.endWith(result);
   }
 
+  /** Cuts what stands on the right of `requester`, whose credential counts no more. */
+  withdraw(requester: FlowBasis["requester"], reason: string): void {
+    for (const flow of this.#flows) {
+      if (this.#bases.get(flow)?.requester === requester) flow.cut("revoked", reason);
+    }
+  }
+
   /** Cuts what is no longer permitted; how many that were. */
   judgeAgain(judge: Judge): number {
     let cut = 0;

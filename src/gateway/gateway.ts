@@ -399,6 +399,7 @@ export class Gateway {
     if (!("refused" in login)) return void (client.login = login);
     const details = { method: client.method, reason: `withdrawn: ${login.refused}` };
     this.audit.record("auth.refused", details, client.auditContext);
+    this.#parts.flows.withdraw(client, details.reason);
     client.close("your credential is no longer accepted");
   }
 

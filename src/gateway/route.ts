@@ -8,7 +8,7 @@ import { shortName } from "../routing/names.ts";
 import type { OpenRequest, Target } from "../routing/target.ts";
 import { dialTarget } from "../routing/upstream.ts";
 import { ChannelOpenReason } from "../ssh/error.ts";
-import { Refusal } from "../ssh/forward/incoming.ts";
+import { ForwardRefusal } from "../ssh/forward/incoming.ts";
 import type { HostPort } from "../ssh/forward/messages.ts";
 import type { Dialer } from "./dialers.ts";
 import type { GatewayParts } from "./parts.ts";
@@ -31,7 +31,7 @@ export interface Route {
 }
 
 /** A refusal with the rule that refuses and what the log is told. */
-export class RouteRefused extends Refusal {
+export class RouteRefused extends ForwardRefusal {
   constructor(readonly rule: string, readonly why: string, reason: number, sentence: string) {
     super(reason, sentence);
   }

@@ -35,6 +35,8 @@ export async function setupText(facts: SetupFacts): Promise<string[]> {
     "",
     "Trust the host key, once:",
     `  echo '${await knownHostsLine(facts)}' >> ~/.ssh/known_hosts`,
+    "and its authority, which speaks for every node:",
+    `  ${login} known-hosts >> ~/.ssh/known_hosts`,
     "See who you are:",
     `  ${login} whoami`,
     "Serve a workload, from where it runs:",

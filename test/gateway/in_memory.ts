@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { decodeText, encodeText } from "../../src/bytes/bytes.ts";
 import { nodeCrypto } from "../../src/deno/crypto_node.ts";
-import { Gateway } from "../../src/gateway/gateway.ts";
+import { Gateway, type GatewayOptions } from "../../src/gateway/gateway.ts";
 import type { Keyring } from "../../src/gateway/keyring.ts";
 import { makeKeyring } from "../../src/gateway/keyring_files.ts";
 import type { Trust } from "../../src/gateway/trust.ts";
@@ -146,6 +146,10 @@ export interface TestGatewayOptions {
   readonly ownAddresses?: readonly string[];
   /** Beside the keys. */
   readonly trust?: Partial<Trust>;
+  readonly hostKey?: PrivateKey;
+  readonly parts?: Partial<
+    Pick<GatewayOptions, "authority" | "revocations" | "enrolment" | "https" | "hostSigners">
+  >;
 }
 
 export function policyOf(text: string, owners?: OwnerLimits): Policy {
@@ -155,7 +159,7 @@ export function policyOf(text: string, owners?: OwnerLimits): Policy {
 export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
   const { keys, policy = "", owners, domain = "localhost", clock = systemClock, net = new MemoryNet() } =
     options;
-  const hostKey = await generatePrivateKey("ssh-ed25519");
+  const hostKey = options.hostKey ?? await generatePrivateKey("ssh-ed25519");
   const flows: Line[] = [];
   const audit: Line[] = [];
   const gateway = await Gateway.create({
@@ -177,6 +181,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     hostKeys: [hostKey],
     trust: { keyring: keyringOf(keys), ...options.trust },
     policy: policyOf(policy, owners),
+    ...options.parts,
     metrics: noMetrics,
     writeFlow: (line) => flows.push(JSON.parse(line)),
     writeAudit: (line) => audit.push(JSON.parse(line)),
