@@ -1,5 +1,4 @@
 /** Everything by which the running gateway knows and proves identities, put together from the configuration. */
-import { joiningOf } from "../api/mod.ts";
 import { readSshRoots, readX509Roots } from "../ca/root_files.ts";
 import { CaError, type CertificateAuthority } from "../ca/types.ts";
 import type { Enrolment } from "../ca/enrolment.ts";
@@ -149,7 +148,6 @@ export class GatewayIdentities {
       clientRoots: () => this.#x509.pem,
       clientIdentity: clientIdentityOf(trust, () => this.#x509, this.#options.clock),
       passesOn: this.#services.passesOn,
-      joining: joiningOf(this.#services.enrolment, this.#services.authority),
     };
   }
 
