@@ -241,8 +241,8 @@ export {
 export {
   type Deliver,
   type ForwardPolicy,
+  ForwardRefusal,
   type GrantedListener,
-  Refusal,
   serveForwarding,
 } from "./src/ssh/forward/incoming.ts";
 

@@ -1,7 +1,12 @@
 /** Forwarding through the agent: what it dials and where it listens for those who may. */
 import { formatAddress, type Net, type NetConnection, NetError, type NetListener } from "../platform/net.ts";
 import { ChannelOpenReason } from "../ssh/error.ts";
-import { type Deliver, type ForwardPolicy, type GrantedListener, Refusal } from "../ssh/forward/incoming.ts";
+import {
+  type Deliver,
+  type ForwardPolicy,
+  ForwardRefusal,
+  type GrantedListener,
+} from "../ssh/forward/incoming.ts";
 import type { HostPort, TcpChannel } from "../ssh/forward/messages.ts";
 import { relay } from "../streams/relay.ts";
 import { addressesWithin, type Reach } from "./reach.ts";
@@ -45,7 +50,7 @@ async function dialTcp(
   { target }: TcpChannel,
   { net, ownAddresses }: ForwardHost,
 ): Promise<NetConnection> {
-  const refusal = new Refusal(
+  const refusal = new ForwardRefusal(
     ChannelOpenReason.administrativelyProhibited,
     "this agent does not connect there (--allow-dial)",
   );
@@ -82,8 +87,10 @@ const WHY: Partial<Record<NetError["code"], string>> = {
 };
 
 /** The peer is in: it may know why, without the system's own words. */
-function unreachable(cause: NetError): Refusal {
-  return new Refusal(ChannelOpenReason.connectFailed, WHY[cause.code] ?? "the connection failed", { cause });
+function unreachable(cause: NetError): ForwardRefusal {
+  return new ForwardRefusal(ChannelOpenReason.connectFailed, WHY[cause.code] ?? "the connection failed", {
+    cause,
+  });
 }
 
 async function listenTcp(

@@ -2,7 +2,7 @@
 import { addressInRange, type AddressRange, parseAddressRange } from "../bytes/ip_range.ts";
 import { printable } from "../bytes/printable.ts";
 import type { CertificateFields } from "../cert/certificate.ts";
-import type { Identity, Restrictions } from "../identity/principal.ts";
+import type { CredentialLimits, Identity } from "../identity/principal.ts";
 import { parsePublicKeyLine } from "../keys/public_key.ts";
 import { KeyError, type PublicKey } from "../keys/types.ts";
 import { hostPrincipals, userPrincipals } from "./principals.ts";
@@ -157,7 +157,7 @@ export function parseRequestedKey(text: string): PublicKey {
   }
 }
 
-function extensions({ portForwarding }: Restrictions, profile: ChosenProfile): Map<string, string> {
+function extensions({ portForwarding }: CredentialLimits, profile: ChosenProfile): Map<string, string> {
   const granted = profile.extensions.filter((name) =>
     name !== "permit-port-forwarding" || portForwarding !== false
   );
@@ -165,7 +165,7 @@ function extensions({ portForwarding }: Restrictions, profile: ChosenProfile): M
 }
 
 /** What restricts the identity restricts its certificate, and what the profile adds does too. */
-function criticalOptions(identity: Restrictions, profile: ChosenProfile): Map<string, string> {
+function criticalOptions(identity: CredentialLimits, profile: ChosenProfile): Map<string, string> {
   const options = new Map<string, string>();
   const commands = [identity.forceCommand, profile.forceCommand].filter((command) => command !== undefined);
   if (new Set(commands).size > 1) {

@@ -7,8 +7,6 @@ import { decodePublicKey, readPublicKey } from "../keys/public_key.ts";
 import { KeyError, type PublicKey, type Signer } from "../keys/types.ts";
 import type { Certificate } from "./types.ts";
 
-export { certificateAlgorithm, certificateType, plainAlgorithm, plainType } from "../keys/key_types.ts";
-
 /** OpenSSH refuses more (SSHKEY_CERT_MAX_PRINCIPALS). */
 const MAXIMUM_PRINCIPALS = 256;
 /** `validBefore` of a certificate that never expires. */

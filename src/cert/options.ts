@@ -4,8 +4,6 @@ import type { LineOptions } from "../keys/authorized_keys_options.ts";
 import { mergeRestrictions, RESTRICTED, type Restrictions } from "../keys/restrictions.ts";
 import type { Certificate } from "./types.ts";
 
-export { mergeRestrictions, satisfiesFido } from "../keys/restrictions.ts";
-
 /** Critical options of user certificates that this library enforces; any other one rejects the certificate. */
 export const knownCriticalOptions: ReadonlySet<string> = new Set([
   "force-command",
@@ -27,7 +25,7 @@ const permissions: Readonly<Record<string, Partial<Restrictions>>> = {
  * What a checked user certificate permits.
  *
  * `verifyRequired` and `noTouchRequired` are for the caller to hold against the login's signature
- * ({@link satisfiesFido}); `source-address` was held against the peer by `checkCertificate`.
+ * (`satisfiesFido`); `source-address` was held against the peer by `checkCertificate`.
  */
 export function certificateRestrictions(certificate: Certificate): Restrictions {
   const granted = [...certificate.extensions.keys()]

@@ -20,7 +20,7 @@ export interface Credential {
 }
 
 /** What a credential forbids its bearer, whatever the rules say. Carried over into what is issued for it. */
-export interface Restrictions {
+export interface CredentialLimits {
   /** Where it may be used from, as CIDR or addresses. Present but empty: nowhere. */
   readonly sourceAddresses?: readonly string[];
   /** The one command that sessions run. */
@@ -50,7 +50,7 @@ export interface Identity {
   readonly owner: boolean;
   /** Milliseconds since 1970 from which on the credential opens nothing new. */
   readonly expiresAt?: number;
-  readonly restrictions: Restrictions;
+  readonly restrictions: CredentialLimits;
   readonly credential: Credential;
 }
 
@@ -83,7 +83,7 @@ export function keyIdentity(key: {
   /** Comment of the authorized_keys line, for people. */
   readonly comment?: string;
   readonly expiresAt?: number;
-  readonly restrictions?: Restrictions;
+  readonly restrictions?: CredentialLimits;
 }): Identity {
   return {
     kind: "key",

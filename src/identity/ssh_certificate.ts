@@ -2,7 +2,7 @@
 import { FOREVER } from "../cert/certificate.ts";
 import type { Certificate } from "../cert/types.ts";
 import { GROUP_PREFIX, meaningOf, type TrustDomains } from "./names.ts";
-import { type Identity, IdentityError, type Restrictions } from "./principal.ts";
+import { type CredentialLimits, type Identity, IdentityError } from "./principal.ts";
 
 export interface CertificateContext extends TrustDomains {
   /** `SHA256:…` of the certified key. */
@@ -12,7 +12,7 @@ export interface CertificateContext extends TrustDomains {
   /** The authority is ours, so its `group:NAME` principals are memberships in groups of the policy. */
   readonly ours?: boolean;
   /** `source-address` and `force-command`, as the certificate check decoded them. */
-  readonly restrictions?: Restrictions;
+  readonly restrictions?: CredentialLimits;
 }
 
 /**

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { type Bytes, concat, EMPTY } from "../../src/bytes/bytes.ts";
 import { Writer } from "../../src/bytes/writer.ts";
 import {
-  certificateType,
   FOREVER,
   parseCertificate,
   signCertificate,
   verifyAuthority,
   withCertificate,
 } from "../../src/cert/certificate.ts";
+import { certificateType } from "../../src/keys/key_types.ts";
 import { checkCertificate, DEFAULT_CA_SIGNATURE_ALGORITHMS } from "../../src/cert/check.ts";
 import { formatPrivateKey, generatePrivateKey, parsePrivateKey } from "../../src/keys/private_key.ts";
 import { decodePublicKey, formatPublicKey, parsePublicKeyLine } from "../../src/keys/public_key.ts";

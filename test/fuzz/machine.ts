@@ -6,7 +6,7 @@ import type { Connection, IncomingChannel } from "../../src/ssh/connection/types
 import { defaultAlgorithms } from "../../src/ssh/algorithms/lists.ts";
 import { connectSsh } from "../../src/ssh/client.ts";
 import { SshError } from "../../src/ssh/error.ts";
-import { Refusal, serveForwarding } from "../../src/ssh/forward/incoming.ts";
+import { ForwardRefusal, serveForwarding } from "../../src/ssh/forward/incoming.ts";
 import { encodeHostPort, encodePath, encodeTcpChannel } from "../../src/ssh/forward/messages.ts";
 import { RemoteForwards } from "../../src/ssh/forward/outgoing.ts";
 import { acceptSsh } from "../../src/ssh/server.ts";
@@ -122,7 +122,7 @@ function serve(connection: Connection): Router {
   let port = 4000;
   serveForwarding(connection, router, {
     dialTcp: ({ target }) => {
-      if (target.port % 2) throw new Refusal(1, "odd");
+      if (target.port % 2) throw new ForwardRefusal(1, "odd");
       const [here, there] = duplexPair();
       echo(there);
       return Promise.resolve(here);

@@ -11,7 +11,7 @@
  */
 import { parseIp } from "../../bytes/ip_address.ts";
 import { parseAddressRange } from "../../bytes/ip_range.ts";
-import { ENROLLED_ISSUER, type Identity, type Restrictions } from "../principal.ts";
+import { type CredentialLimits, ENROLLED_ISSUER, type Identity } from "../principal.ts";
 import { dialRangeCoversAddress, isSpecialAddress, portInRange, sourceInRanges } from "../ranges.ts";
 import type { CompiledRule } from "./compile.ts";
 import { isMeant, misses } from "./misses.ts";
@@ -180,7 +180,7 @@ function byCredential({ identity, action, context }: Question): Decision | undef
   }
 }
 
-function sourceAllowed({ sourceAddresses }: Restrictions, source: string | undefined): boolean {
+function sourceAllowed({ sourceAddresses }: CredentialLimits, source: string | undefined): boolean {
   if (sourceAddresses === undefined) return true;
   if (source === undefined) return false;
   const ranges = sourceAddresses.flatMap((text) => {

@@ -17,8 +17,8 @@ import {
 } from "./messages.ts";
 
 /** A refusal of a channel that the peer is told: one of `ChannelOpenReason`, and a sentence. */
-export class Refusal extends Error {
-  override readonly name = "Refusal";
+export class ForwardRefusal extends Error {
+  override readonly name = "ForwardRefusal";
   constructor(readonly reason: number, message: string, options?: ErrorOptions) {
     super(message, options);
   }
@@ -31,7 +31,10 @@ export interface GrantedListener {
   close(): void | Promise<void>;
 }
 
-/** What a server grants. A missing callback refuses. Throw a {@link Refusal} to say why; anything else is a failure to connect. */
+/**
+ * What a server grants. A missing callback refuses. Throw a {@link ForwardRefusal} to say why; anything else is a failure to
+ * connect.
+ */
 export interface ForwardPolicy {
   /** Opens what a `direct-tcpip` channel asks for. */
   dialTcp?(request: TcpChannel): Promise<Duplex>;
@@ -134,8 +137,8 @@ async function connect(incoming: IncomingChannel, dial: () => Promise<Duplex>): 
   try {
     target = await dial();
   } catch (error) {
-    const reason = error instanceof Refusal ? error.reason : ChannelOpenReason.connectFailed;
-    const message = error instanceof Refusal ? error.message : "the connection could not be opened";
+    const reason = error instanceof ForwardRefusal ? error.reason : ChannelOpenReason.connectFailed;
+    const message = error instanceof ForwardRefusal ? error.message : "the connection could not be opened";
     return incoming.reject(reason, message);
   }
   let channel: Channel;

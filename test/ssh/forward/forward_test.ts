@@ -6,9 +6,9 @@ import { ChannelOpenError, ChannelOpenReason } from "../../../src/ssh/error.ts";
 import {
   type Deliver,
   type ForwardPolicy,
+  ForwardRefusal,
   type GrantedListener,
   MAX_LISTENERS,
-  Refusal,
   serveForwarding,
 } from "../../../src/ssh/forward/incoming.ts";
 import {
@@ -287,7 +287,7 @@ Deno.test("a dial is refused with the policy's own words, or with none about wha
   await using pair = await forwardPair({
     dialTcp: ({ target }) => {
       if (target.host === "secret") {
-        throw new Refusal(ChannelOpenReason.administrativelyProhibited, "no rule lets ann dial there");
+        throw new ForwardRefusal(ChannelOpenReason.administrativelyProhibited, "no rule lets ann dial there");
       }
       return Promise.reject(new Error("connect ECONNREFUSED 10.1.2.3:22"));
     },
@@ -313,7 +313,7 @@ Deno.test("each channel is decided anew: a forbidden one after an allowed one is
   const ends: PlainDuplex[] = [];
   await using pair = await forwardPair({
     dialTcp: ({ target }) => {
-      if (target.port !== 22) throw new Refusal(ChannelOpenReason.administrativelyProhibited, "no");
+      if (target.port !== 22) throw new ForwardRefusal(ChannelOpenReason.administrativelyProhibited, "no");
       const [near, far] = duplexPair();
       ends.push(near);
       return Promise.resolve(far);
