@@ -78,7 +78,7 @@ function memory(): Memory & { text?: string } {
 /** Lets time pass until `condition` holds: what is awaited in between takes real time too. */
 function passing(clock: FakeClock, what: string, condition: () => boolean): Promise<unknown> {
   return waitUntil(what, async () => {
-    await clock.advance(100);
+    await clock.advance(500);
     return condition();
   });
 }
