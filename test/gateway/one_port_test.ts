@@ -1,0 +1,120 @@
+/** One port for SSH and HTTPS, as people start it. */
+import assert from "node:assert/strict";
+import { decodeText, encodeText } from "../../src/bytes/bytes.ts";
+import { SILENCE } from "../../src/gateway/protocol.ts";
+import { httpsFetch } from "../support/https_client.ts";
+import { sharedFolder, temporaryFolder } from "../support/folder.ts";
+import { makeKey } from "../support/keygen.ts";
+import { startGateway } from "../support/mesh.ts";
+import { kubernetesLikeIssuer } from "../support/oidc.ts";
+import { openssh, peerTest } from "../support/peers.ts";
+import { run, succeed } from "../support/process.ts";
+import { makeSite } from "../support/site.ts";
+import { sshLine } from "../support/stock_client.ts";
+
+/** Sends `first`, if anything, and resolves to the first bytes that come back. */
+async function answerTo(port: number, first: string): Promise<{ text: string; ms: number }> {
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  const began = performance.now();
+  if (first !== "") await connection.write(encodeText(first));
+  const buffer = new Uint8Array(256);
+  const count = await connection.read(buffer).catch(() => null);
+  return { text: decodeText(buffer.subarray(0, count ?? 0)), ms: performance.now() - began };
+}
+
+peerTest("SSH and HTTPS come in on one port; who says nothing hears SSH", [openssh], async () => {
+  using site = await makeSite();
+  const cluster = await kubernetesLikeIssuer(site.folder);
+  const config = site.folder.write(
+    "gateway.yaml",
+    `issuers: [{ issuer: "${cluster.issuer}", kind: kubernetes, jwks: "${cluster.jwks}", trust_domain: prod.example }]`,
+  );
+  await using gateway = await startGateway(site.folder, {
+    owners: [site.key.line],
+    args: ["--config", config],
+  });
+  site.expect(gateway.port, gateway.hostKey);
+  const owner = { port: gateway.port, user: "x", knownHosts: site.knownHosts, identity: site.key.path };
+  const { text: ca } = await succeed(sshLine(openssh, owner, [], "ca x509"));
+
+  const url = `https://localhost:${gateway.port}`;
+  const authorities = await (await httpsFetch(`${url}/api/v1/ca`, { ca })).json();
+  assert.equal(authorities.ssh.user.length, 1);
+
+  const token = await cluster.podToken({ namespace: "shop", account: "web" });
+  const asked = { public_key: site.key.line, ttl: "5m" };
+  const certify = (authorization: string) =>
+    httpsFetch(`${url}/api/v1/certs/ssh`, {
+      ca,
+      headers: { authorization, "content-type": "application/json" },
+      body: JSON.stringify(asked),
+    });
+  const { certificate } = await (await certify(`Bearer ${token}`)).json();
+  const file = site.folder.write("id-cert.pub", `${certificate}\n`);
+  const key = site.folder.write("id", Deno.readTextFileSync(site.key.path), 0o600);
+  const { text } = await succeed(
+    sshLine(openssh, { ...owner, identity: key }, ["-o", `CertificateFile=${file}`], "whoami"),
+  );
+  assert.match(text, /^name +(web@shop\.prod\.example|SHA256:)/m);
+  assert.equal((await certify(`Bearer ${token.slice(0, -6)}AAAAAA`)).status, 401);
+  assert.ok(
+    !Deno.readTextFileSync(`${gateway.state}/audit.jsonl`).includes(token.split(".")[2].slice(0, 20)),
+  );
+
+  const silent = await answerTo(gateway.port, "");
+  assert.match(silent.text, /^SSH-2\.0-/);
+  assert.ok(silent.ms >= SILENCE - 50);
+  // An answer to who speaks first waits for nothing.
+  const speaking = await answerTo(gateway.port, "SSH-2.0-test\r\n");
+  assert.match(speaking.text, /^SSH-2\.0-/);
+  assert.ok(speaking.ms < SILENCE, `${speaking.ms} ms`);
+});
+
+Deno.test("a listener for one protocol serves no other", async () => {
+  using folder = temporaryFolder();
+  const owner = await makeKey(folder, "owner");
+  await using gateway = await startGateway(folder, {
+    owners: [owner.line],
+    args: ["--listen", "127.0.0.1:0=tls", "--listen", "127.0.0.1:0=ssh"],
+  });
+  const [, tls, ssh] = (await gateway.event("ready")).listeners as string[];
+  const port = (address: string) => Number(address.split(":").at(-1));
+  assert.match((await answerTo(port(ssh), "")).text, /^SSH-2\.0-/);
+  assert.doesNotMatch((await answerTo(port(tls), "SSH-2.0-test\r\n")).text, /SSH-2\.0/);
+  await assert.rejects(httpsFetch(`https://localhost:${port(ssh)}/api/v1/ca`, { ca: [] }));
+});
+
+peerTest("clients without a key are not prompted where nobody's token counts", [openssh], async () => {
+  const folder = sharedFolder();
+  try {
+    const owner = await makeKey(folder, "owner");
+    const asked = folder.at("asked");
+    const askpass = folder.write("askpass", `#!/bin/sh\necho "$1" >> ${asked}\necho x\n`, 0o700);
+    const env = { SSH_ASKPASS: askpass, SSH_ASKPASS_REQUIRE: "force", DISPLAY: ":0" };
+    const attempt = async (args: string[]) => {
+      await using gateway = await startGateway(folder, {
+        name: crypto.randomUUID(),
+        owners: [owner.line],
+        args,
+      });
+      const known = folder.write("known", `[127.0.0.1]:${gateway.port} ${gateway.hostKey.bare}\n`);
+      const line = openssh.line(
+        ...["ssh", "-F", "none", "-p", `${gateway.port}`, "-o", `UserKnownHostsFile=${known}`],
+        ...["-o", "IdentitiesOnly=yes", "-o", "IdentityFile=none", "127.0.0.1", "whoami"],
+      );
+      const { stderr } = await run(line, { env });
+      return stderr;
+    };
+    assert.match(await attempt([]), /Permission denied \(publickey\)/);
+    assert.throws(() => Deno.statSync(asked), Deno.errors.NotFound);
+    const cluster = await kubernetesLikeIssuer(folder);
+    const config = folder.write(
+      "issuers.yaml",
+      `issuers: [{ issuer: "${cluster.issuer}", kind: kubernetes, jwks: "${cluster.jwks}", trust_domain: a.example }]`,
+    );
+    assert.match(await attempt(["--config", config]), /the token is not accepted here/);
+    assert.match(Deno.readTextFileSync(asked), /Token, or its first part ending in \+: /);
+  } finally {
+    folder[Symbol.dispose]();
+  }
+});
