@@ -14,7 +14,8 @@ const SILENCE = 10_000;
 export function httpsClient(options: HttpsClientOptions): HttpsClient {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: MAX_IDLE });
   return {
-    fetch: (url, request) => send(agent, options, url, request),
+    // A wrong URL or a signal that has fired rejects, and never throws.
+    fetch: async (url, request) => await send(agent, options, url, request),
     close: () => agent.destroy(),
   };
 }
