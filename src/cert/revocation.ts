@@ -13,6 +13,7 @@ export class RevocationList {
   readonly #sha1: ReadonlySet<string>;
   readonly #sha256: ReadonlySet<string>;
 
+  /** @param krl as `parseKrl` reads it, or its parts */
   constructor({ certificates = [], keys = [], sha1 = [], sha256 = [] }: Partial<Krl>) {
     const set = (values: readonly Bytes[]) => new Set(values.map(encodeHex));
     this.#certificates = certificates;

@@ -38,6 +38,7 @@ export class AgentClient {
   /** Requests are answered in order: each waits for the one before. */
   #last: Promise<unknown> = Promise.resolve();
 
+  /** @param duplex a connection to the agent's socket, or a channel to a forwarded one */
   constructor(duplex: Duplex) {
     this.#connection = plain(duplex);
   }

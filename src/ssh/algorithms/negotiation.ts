@@ -24,6 +24,7 @@ export interface NegotiatedDirection {
   readonly compression: string;
 }
 
+/** What both sides agreed on (RFC 4253 §7.1). */
 export interface Negotiated {
   readonly kex: string;
   readonly hostKey: string;

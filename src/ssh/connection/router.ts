@@ -11,6 +11,7 @@ export class Router {
   readonly #requests = new Map<string, GlobalRequestHandler>();
 
   /** Takes over `connection.onChannel` and `connection.onGlobalRequest`. */
+  /** Takes the two handlers of `connection` for itself. */
   constructor(connection: Connection) {
     connection.onChannel = (incoming) => {
       const handler = this.#channels.get(incoming.type);
@@ -20,13 +21,13 @@ export class Router {
     connection.onGlobalRequest = (request) => this.#requests.get(request.name)?.(request) ?? false;
   }
 
-  /** @throws {TypeError} when the type has a handler already */
+  /** Gives channels of `type` to `handler`. @throws {TypeError} when the type has a handler already */
   onChannel(type: string, handler: ChannelHandler): void {
     if (this.#channels.has(type)) throw new TypeError(`channel type ${type} has a handler`);
     this.#channels.set(type, handler);
   }
 
-  /** @throws {TypeError} when the name has a handler already */
+  /** Gives global requests of this name to `handler`. @throws {TypeError} when the name has a handler already */
   onRequest(name: string, handler: GlobalRequestHandler): void {
     if (this.#requests.has(name)) throw new TypeError(`request ${name} has a handler`);
     this.#requests.set(name, handler);

@@ -39,8 +39,9 @@ export interface IncomingChannel {
   readonly type: string;
   /** Type-specific data: a view, gone after the handler first awaits. */
   readonly data: Bytes;
+  /** Confirms it: from now on the peer may send. */
   accept(): Channel;
-  /** @param reason one of `ChannelOpenReason` */
+  /** Refuses it. @param reason one of `ChannelOpenReason`; the peer is shown `description` */
   reject(reason: number, description: string): void;
 }
 

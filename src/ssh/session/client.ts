@@ -37,8 +37,9 @@ export interface RunningProgram {
   readonly status: Promise<ExitStatus>;
   /** The channel underneath, for what speaks a protocol on it. */
   readonly channel: Channel;
-  /** @param name without `SIG` */
+  /** Asks the server to deliver a signal, without an answer. @param name without `SIG` */
   signal(name: string): Promise<void>;
+  /** Tells the terminal's new size (RFC 4254 §6.7). */
   resize(size: TerminalSize): Promise<void>;
   /** Sends a break (RFC 4335). Resolves to whether the server could deliver it. */
   sendBreak(milliseconds: number): Promise<boolean>;
@@ -48,9 +49,11 @@ export interface RunningProgram {
 
 /** A session channel on which nothing runs yet. Only one of the three may be started, once. */
 export interface ClientSession {
-  /** @throws {SshError} `request-refused` when the server refuses the program or what was settled for it */
+  /** Runs one command. @throws {SshError} `request-refused` when the server refuses it or what was settled for it */
   exec(command: string, options?: SessionOptions): Promise<RunningProgram>;
+  /** Starts the user's shell; throws as {@link exec} does. */
   shell(options?: SessionOptions): Promise<RunningProgram>;
+  /** Starts a service by its name, such as `sftp`; throws as {@link exec} does. */
   subsystem(name: string, options?: SessionOptions): Promise<RunningProgram>;
   close(): void;
 }
