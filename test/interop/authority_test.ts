@@ -16,7 +16,7 @@ const SRE_MAY = ["--trust-user-ca", "gateway", "--allow-principal", "group:sre"]
 async function keptRoots(folder: Folder): Promise<string[]> {
   const args: string[] = [];
   for (const kind of ["user", "host"]) {
-    const first = await makeKey(folder, `first-${kind}`);
+    await makeKey(folder, `first-${kind}`);
     const second = await makeKey(folder, `second-${kind}`);
     folder.write(`${kind}-signs`, folder.read(`first-${kind}`));
     folder.write(`${kind}-trusted`, `${second.line}\n`);

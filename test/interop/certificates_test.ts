@@ -5,6 +5,7 @@ import { ANN, type IdentityScene, identityScene } from "../support/identity_scen
 import { type KeyFile, makeKey } from "../support/keygen.ts";
 import { findProgram, openssh, type Peer, peerStep, peerTest } from "../support/peers.ts";
 import { run, start, succeed } from "../support/process.ts";
+import { makeSite } from "../support/site.ts";
 import { opensshOptions } from "../support/stock_client.ts";
 import { ownUser, startSshd } from "../support/stock_server.ts";
 import { waitUntil } from "../support/wait.ts";
@@ -125,7 +126,7 @@ peerTest(
 peerTest("clients that know no certificates use plain keys on both sides", [openssh], async (t) => {
   await using scene = await identityScene();
   const { gateway } = scene;
-  using site = await import("../support/site.ts").then(({ makeSite }) => makeSite());
+  using site = await makeSite();
   site.expect(gateway.port, gateway.hostKey);
   const keys = scene.folder.at("gateway-owners");
   Deno.writeTextFileSync(keys, `${site.key.line}\n`, { append: true });

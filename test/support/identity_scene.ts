@@ -183,6 +183,8 @@ Host *
     line,
     ssh: (args, { peer, ...more } = {}) => run(line(args, peer), { env, ...more }),
     async signIn(ttl) {
+      // ssh would come with the certificate of last time, which gets no other.
+      await Deno.remove(person.certificate).catch(() => {});
       const hosts = await succeed(line(["gw", "known-hosts"]), { env });
       Deno.writeTextFileSync(knownHosts, hosts.text);
       const command = ttl === undefined ? "cert" : `cert --ttl ${ttl}`;
