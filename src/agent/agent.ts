@@ -130,6 +130,7 @@ export class Agent {
     const authorities = config.login.userCas.includes("gateway")
       ? new GatewayAuthorities({ clock, random, log, onChange: () => void agent.#judgeAnew() })
       : undefined;
+    if (authorities && trust.pins && join === undefined) await warnOfPins(config.gateways, trust, log);
     const own = policy ? undefined : await ownServer(config, host, state, authorities);
     const agent: Agent = new Agent(config, host, {
       state,
@@ -329,6 +330,21 @@ async function checkCredentials(
   }
   if (token?.kind === "file") await tokenFile(token.path, host.files).read("", new AbortController().signal);
   for (const gateway of gateways) await credentials.check(gateway);
+}
+
+/** Whoever is taken for the gateway says who logs in here. */
+async function warnOfPins(
+  gateways: AgentConfig["gateways"],
+  trust: GatewayTrust,
+  log: EventLog,
+): Promise<void> {
+  for (const gateway of gateways) {
+    if (await trust.isAnchored(gateway)) continue;
+    const message =
+      `--trust-user-ca gateway, and ${formatGateway(gateway)} is known by nothing but its first answer: ` +
+      "whoever gave that decides who logs in here; say --gateway-key or --known-hosts";
+    log({ event: "warning", message });
+  }
 }
 
 async function readAnchors(

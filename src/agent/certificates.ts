@@ -1,11 +1,13 @@
 /** Certificates that gateways give an agent: for its server's host key, and to log in with. */
-import { encodeText } from "../bytes/bytes.ts";
+import { decodeText, EMPTY, encodeText } from "../bytes/bytes.ts";
 import { FOREVER } from "../cert/certificate.ts";
 import type { Certificate } from "../cert/types.ts";
-import { formatPublicKey } from "../keys/public_key.ts";
+import { formatPublicKey, parsePublicKeyLine } from "../keys/public_key.ts";
 import type { Signer } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { StateFolder } from "../platform/state.ts";
+import { deferred } from "../streams/deferred.ts";
+import { untilAborted } from "../streams/until_aborted.ts";
 import type { EventLog } from "./events.ts";
 import { formatGateway } from "./gateway_address.ts";
 import { GatewayRefusal } from "./gateway_command.ts";
@@ -17,8 +19,11 @@ import { keepRenewed } from "./renewal.ts";
 /** What a gateway's no is worth: after this its rules may be others, in milliseconds. */
 const REFUSED_RETRY_MS = 15 * 60_000;
 
+/** A new authority is followed within this time, in milliseconds, and not by all agents at once. */
+const ROTATION_SPREAD_MS = 30_000;
+
 /** A gateway to ask: `GatewayLink` is one. */
-export type CertificateSource = Pick<GatewayLink, "gateway" | "ask" | "closed" | "drained">;
+export type CertificateSource = Pick<GatewayLink, "gateway" | "ask" | "closed" | "drained" | "onTrustChange">;
 
 export interface CertificateOptions {
   /** Of the built-in server; undefined: nobody reaches one here. */
@@ -47,6 +52,9 @@ export async function keepCertificates(link: CertificateSource, options: Certifi
   link.drained.then(() => over.abort(new Error("the link is to end")));
   const either = AbortSignal.any([signal, over.signal]);
   const kinds: Kind[] = [];
+  /** Who waits for news of the gateway's authorities. */
+  const waiting = new Set<() => void>();
+  link.onTrustChange(() => waiting.forEach((wake) => wake()));
   if (hostKey) {
     kinds.push({
       role: "host",
@@ -55,6 +63,7 @@ export async function keepCertificates(link: CertificateSource, options: Certifi
       key: hostKey.key,
       use: (certificate) => hostKey.certify(certificate, link.gateway),
       until: () => hostKey.certifiedUntil,
+      outdated: (signal) => untilAnotherSigns(link, hostKey, waiting, options, signal),
     });
   }
   if (loginKey) {
@@ -82,6 +91,32 @@ interface Kind {
   use(certificate: Certificate): Promise<void>;
   /** Of what is in use, in milliseconds since 1970. */
   until(): number | undefined;
+  /** As that of `RenewalOptions`. */
+  outdated?(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Resolves some time after the gateway has begun to sign host certificates with another key: the one that signed this
+ * agent's may soon be dropped.
+ */
+async function untilAnotherSigns(
+  link: CertificateSource,
+  hostKey: OwnHostKey,
+  waiting: Set<() => void>,
+  { clock, random }: CertificateOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const news = deferred();
+    waiting.add(news.resolve);
+    await untilAborted(news.promise, signal).finally(() => waiting.delete(news.resolve));
+    // Where that cannot be asked now, renewal at its time will do.
+    const answer = await link.ask("ca host", { signal }).catch(() => undefined);
+    const [first] = decodeText(answer ?? EMPTY).split("\n");
+    if (!first || hostKey.isSignedBy(parsePublicKeyLine(first).key)) continue;
+    await clock.sleep(random() * ROTATION_SPREAD_MS, signal);
+    return;
+  }
 }
 
 async function keepOne(
@@ -97,6 +132,7 @@ async function keepOne(
     clock,
     random,
     signal,
+    ...(kind.outdated && { outdated: (signal: AbortSignal) => kind.outdated!(signal) }),
     async obtain(signal) {
       const input = encodeText(`${formatPublicKey(key.publicKey)}\n`);
       const certificate = readIssued(await link.ask(command, { input, signal }), role, key);

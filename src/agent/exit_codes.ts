@@ -10,7 +10,8 @@ export const exitCodes = {
   usage: { code: ExitCode.usage, meaning: "a flag or an SSHM_ variable is wrong" },
   files: {
     code: ExitCode.files,
-    meaning: "a key or another file it was told to use is missing, unreadable, wrong or open to others",
+    meaning:
+      "a key, a token or another file it was told to use is missing, unreadable, wrong or open to others",
   },
   state: { code: ExitCode.state, meaning: "the state folder is open to others, in use or not writable" },
   address: {
@@ -20,13 +21,16 @@ export const exitCodes = {
   cut: { code: ExitCode.cut, meaning: "ended at once by a second SIGTERM or SIGINT: connections were cut" },
   unknownGateway: {
     code: ExitCode.unknownGateway,
-    meaning: "no gateway is known by that name, or its host key is not known",
+    meaning: "no gateway is known by that name, or its host key is not known (well enough for a token)",
   },
   hostKey: {
     code: ExitCode.hostKey,
     meaning: "a gateway showed another host key than the one it is known by",
   },
-  credential: { code: ExitCode.credential, meaning: "a gateway did not accept the credential" },
+  credential: {
+    code: ExitCode.credential,
+    meaning: "a gateway did not accept the credential, or there was no token to show",
+  },
   refusedName: { code: ExitCode.refused, meaning: "a gateway refused to register a name or a port" },
   child: { code: ExitCode.commandNotStarted, meaning: "the command after -- could not be started" },
 } as const satisfies Record<string, Ending>;

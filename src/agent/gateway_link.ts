@@ -187,17 +187,17 @@ export class GatewayLink {
 
 /** Something that may happen before anybody listens. */
 class Notice {
-  #listener?: () => void;
-  #missed = false;
+  readonly #listeners: (() => void)[] = [];
+  #given = false;
 
   give(): void {
-    if (this.#listener) this.#listener();
-    else this.#missed = true;
+    this.#given = true;
+    for (const listener of this.#listeners) listener();
   }
 
+  /** Who comes late hears of it at once. */
   listen(listener: () => void): void {
-    this.#listener = listener;
-    if (this.#missed) listener();
-    this.#missed = false;
+    this.#listeners.push(listener);
+    if (this.#given) listener();
   }
 }

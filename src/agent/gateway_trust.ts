@@ -58,13 +58,18 @@ export class GatewayTrust {
     return this.#anchors.knownHosts === undefined && this.#anchors.fingerprints.length === 0;
   }
 
+  /** Whether anything but being the first can make this gateway believed. */
+  async isAnchored(gateway: GatewayAddress): Promise<boolean> {
+    if (!this.pins || (this.#anchors.joinToken?.hosts.length ?? 0) > 0) return true;
+    return (await this.#known(JOINED, gateway)).length > 0;
+  }
+
   /**
-   * Whether anything but being the first can make this gateway believed: without, a secret need not even be read.
+   * For who has a secret to send: without an anchor it need not even be read.
    * @throws {AgentError} `unknownGateway`
    */
   async requireAnchor(gateway: GatewayAddress, what: string): Promise<void> {
-    if (!this.pins || (this.#anchors.joinToken?.hosts.length ?? 0) > 0) return;
-    if ((await this.#known(JOINED, gateway)).length > 0) return;
+    if (await this.isAnchored(gateway)) return;
     throw new AgentError(
       "unknownGateway",
       `${what} goes to no gateway that is trusted only because its key was the first: say --known-hosts or ` +

@@ -1,10 +1,10 @@
 /** The host key of the built-in server and its certificate, kept in the state folder. */
-import { decodeText, encodeText } from "../bytes/bytes.ts";
+import { decodeText, encodeText, equal } from "../bytes/bytes.ts";
 import { parseCertificate, withCertificate } from "../cert/certificate.ts";
 import type { Certificate } from "../cert/types.ts";
 import { formatPrivateKey, generatePrivateKey, parsePrivateKey } from "../keys/private_key.ts";
 import { formatPublicKey, parsePublicKeyLine } from "../keys/public_key.ts";
-import type { Signer } from "../keys/types.ts";
+import type { PublicKey, Signer } from "../keys/types.ts";
 import type { StateFolder } from "../platform/state.ts";
 import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
 import { readingFrom } from "./text_file.ts";
@@ -58,6 +58,12 @@ export class OwnHostKey {
   /** Until when there is a certificate, in milliseconds since 1970. */
   get certifiedUntil(): number | undefined {
     return this.#certified && Number(this.#certified.certificate.validBefore) * 1000;
+  }
+
+  /** Whether the certificate in use is of this authority. */
+  isSignedBy(authority: PublicKey): boolean {
+    return this.#certified !== undefined &&
+      equal(this.#certified.certificate.signatureKey.blob, authority.blob);
   }
 
   /** From the next connection on; those that are open keep what they were shown. */

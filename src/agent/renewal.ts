@@ -49,21 +49,27 @@ export interface RenewalOptions {
    * @returns milliseconds until the next try, in place of the usual backoff
    */
   onFailure(error: unknown, failures: number): number | undefined;
+  /** Resolves when what was got is to be renewed before its time. Asked after each success; aborts when it is time. */
+  outdated?(signal: AbortSignal): Promise<void>;
 }
 
 /** Gets a certificate now, and again whenever it is time. Resolves when the signal ends it; never rejects. */
 export async function keepRenewed(options: RenewalOptions): Promise<void> {
-  const { clock, random, signal, obtain, onFailure } = options;
+  const { clock, random, signal, obtain, onFailure, outdated } = options;
   let failures = 0;
   while (!signal.aborted) {
+    const waiting = new AbortController();
+    const either = AbortSignal.any([signal, waiting.signal]);
     let wait: number;
     try {
       wait = renewalDelay(await obtain(signal), clock.now(), random());
       failures = 0;
+      outdated?.(either).then(() => waiting.abort(new Error("it is outdated")), () => {});
     } catch (error) {
       if (signal.aborted) return;
       wait = onFailure(error, ++failures) ?? retryDelay(failures, random());
     }
-    await clock.sleep(wait, signal).catch(() => {});
+    await clock.sleep(wait, either).catch(() => {});
+    waiting.abort(new Error("it is time"));
   }
 }

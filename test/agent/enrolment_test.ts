@@ -284,6 +284,49 @@ Deno.test("certificates are renewed at two thirds, for new connections, and noth
   await one.fake.close();
 });
 
+Deno.test("when another authority signs, the host certificate is renewed before its time; other news renews nothing", async () => {
+  const one = scene({ token: source(() => "t"), anchors: believed });
+  one.fake.tokens.add("t");
+  const host = await OwnHostKey.load(one.state);
+  const link = await one.open();
+  const work = certifying(one, link, host);
+  await waitUntil("the first one", () => issued(one.events, "host").length === 1);
+  await waitUntil("its use", () => host.isSignedBy(hostAuthority.publicKey));
+  one.fake.announceTrust();
+  await waitUntil("the question", () => one.fake.commands.includes("ca host"));
+  const next = await generatePrivateKey("ssh-ed25519");
+  one.fake.hostAuthority = next;
+  await waitUntil("the second question", () => {
+    one.fake.announceTrust();
+    return one.fake.commands.filter((command) => command === "ca host").length >= 2;
+  });
+  await waitUntil("the next certificate", async () => {
+    await one.clock.advance(1);
+    return host.isSignedBy(next.publicKey);
+  });
+  assert.equal(issued(one.events, "host").length, 2);
+  assert.equal(issued(one.events, "user").length, 1);
+  await work.stop();
+  await closed(link);
+  await one.fake.close();
+});
+
+Deno.test("news of a gateway is heard by all who listen, also by who comes late", async () => {
+  const one = scene({ token: source(() => "t"), anchors: believed });
+  one.fake.tokens.add("t");
+  const link = await one.open();
+  const heard: string[] = [];
+  link.onTrustChange(() => heard.push("first"));
+  one.fake.announceTrust();
+  await waitUntil("the news", () => heard.length === 1);
+  link.onTrustChange(() => heard.push("late"));
+  one.fake.announceTrust();
+  await waitUntil("the next news", () => heard.length === 4);
+  assert.deepEqual(heard, ["first", "late", "first", "late"]);
+  await closed(link);
+  await one.fake.close();
+});
+
 Deno.test("an authority that is away is asked again and again: a warning, and one more when the certificate expires", async () => {
   const one = scene({ anchors: believed, token: source(() => "t") });
   one.fake.tokens.add("t");

@@ -53,6 +53,8 @@ export class FakeGateway {
   /** In place of what a command would do. */
   readonly answers = new Map<string, Answer>();
   krl: Partial<Krl> = {};
+  /** Signs host certificates. */
+  hostAuthority: Signer = hostAuthority;
   /** Methods that are offered. */
   methods: readonly string[] = ["publickey", "password", "keyboard-interactive"];
   /** Everything that was tried: `password TOKEN`, `publickey`, … */
@@ -201,6 +203,7 @@ export class FakeGateway {
     const set = this.answers.get(command);
     if (set) return set;
     if (command === "krl") return { out: writeKrl(this.krl) };
+    if (command === "ca host") return { out: `${formatPublicKey(this.hostAuthority.publicKey)}\n` };
     const { key } = parsePublicKeyLine(input);
     if (command === "join" && guest.token && this.joins.delete(guest.token)) {
       this.keys.push(key);
@@ -225,7 +228,7 @@ export class FakeGateway {
       principals,
       validAfter: now - 60n,
       validBefore: now + BigInt(this.lifetime),
-    }, role === "user" ? userAuthority : hostAuthority);
+    }, role === "user" ? userAuthority : this.hostAuthority);
   }
 }
 

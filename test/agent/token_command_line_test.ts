@@ -229,3 +229,13 @@ Deno.test("--check runs no command and asks nobody", async () => {
   assert.throws(() => Deno.statSync(mark), Deno.errors.NotFound);
   assert.deepEqual(scene.fake.tried, []);
 });
+
+Deno.test("--trust-user-ca gateway without knowing the gateway is warned of", async () => {
+  await using scene = await makeScene();
+  const flags = ["--trust-user-ca", "gateway", "--allow-principal", "group:sre", "--check"];
+  const pinned = await scene.end(flags);
+  assert.equal(pinned.code, 0, pinned.stderr);
+  assert.match(pinned.text, /decides who logs in here/);
+  const known = await scene.end([...flags, ...trust]);
+  assert.doesNotMatch(known.text, /decides who logs in here/);
+});
