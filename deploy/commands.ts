@@ -13,21 +13,20 @@ export interface InstalledCommand {
 /** Encryption by the system's OpenSSL, and no other library. */
 const libcrypto = `--allow-ffi=${libcryptoPaths().join(",")}`;
 
+/** Starts nothing: no --allow-run. */
+const server = [
+  "--no-prompt",
+  "--allow-net",
+  "--allow-read",
+  "--allow-write",
+  "--allow-env",
+  "--allow-sys",
+  libcrypto,
+];
+
 export const installedCommands: readonly InstalledCommand[] = [
-  {
-    name: "ssh-mesh-gateway",
-    entry: "cmd/gateway.ts",
-    // Starts nothing: it has no --allow-run.
-    permissions: [
-      "--no-prompt",
-      "--allow-net",
-      "--allow-read",
-      "--allow-write",
-      "--allow-env",
-      "--allow-sys",
-      libcrypto,
-    ],
-  },
+  { name: "ssh-mesh-gateway", entry: "cmd/gateway.ts", permissions: server },
+  { name: "ssh-mesh-ca", entry: "cmd/ca.ts", permissions: server },
   {
     name: "ssh-mesh-agent",
     entry: "cmd/agent.ts",
@@ -38,15 +37,6 @@ export const installedCommands: readonly InstalledCommand[] = [
     name: "sshm",
     entry: "cmd/sshm.ts",
     // It starts what --token-command says; an SSH agent's socket counts as a file to write.
-    permissions: [
-      "--no-prompt",
-      "--allow-net",
-      "--allow-read",
-      "--allow-write",
-      "--allow-run",
-      "--allow-env",
-      "--allow-sys",
-      libcrypto,
-    ],
+    permissions: [...server, "--allow-run"],
   },
 ];

@@ -1,10 +1,10 @@
 /**
- * Compiles gateway, agent and sshm to one executable each, in `dist/` or the folder that is named.
+ * Compiles gateway, authority, agent and sshm to one executable each, in `dist/` or the folder that is named.
  *
  *   deno run -A deploy/compile.ts [FOLDER]
  *
  * `deno compile` puts the modules behind a base executable, denort, which it downloads once. Where that cannot be had, this
- * says so and does what can be done without it: every module of the three is resolved, loaded and type-checked. Exit
+ * says so and does what can be done without it: every module of them is resolved, loaded and type-checked. Exit
  * code 0 then too: nothing of the project is wrong.
  */
 import { type InstalledCommand, installedCommands } from "./commands.ts";

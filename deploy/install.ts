@@ -1,6 +1,6 @@
 /**
- * Installs gateway, agent and sshm for this user: `ssh-mesh-gateway`, `ssh-mesh-agent` and `sshm` in
- * `$DENO_INSTALL_ROOT/bin`, by default `~/.deno/bin`. They run the modules of this folder: leave it where it is.
+ * Installs gateway, authority, agent and sshm for this user: `ssh-mesh-gateway`, `ssh-mesh-ca`, `ssh-mesh-agent` and `sshm`
+ * in `$DENO_INSTALL_ROOT/bin`, by default `~/.deno/bin`. They run the modules of this folder: leave it where it is.
  *
  *   deno run -A deploy/install.ts
  */

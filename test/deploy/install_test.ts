@@ -30,11 +30,14 @@ function environment(folder: Folder): Record<string, string> {
   return { ...meshEnvironment(folder.path), DENO_INSTALL_ROOT: folder.at("root"), PATH: path };
 }
 
-Deno.test("install puts three commands under DENO_INSTALL_ROOT that work together with the permissions they get", async () => {
+Deno.test("install puts four commands under DENO_INSTALL_ROOT that work together with the permissions they get", async () => {
   using folder = temporaryFolder();
   const env = environment(folder);
   const { text } = await succeed(script("install"), { env });
-  assert.equal(text, `Installed in ${folder.path}/root/bin: ssh-mesh-gateway, ssh-mesh-agent, sshm\n`);
+  assert.equal(
+    text,
+    `Installed in ${folder.path}/root/bin: ssh-mesh-gateway, ssh-mesh-ca, ssh-mesh-agent, sshm\n`,
+  );
   const installed = (name: string) => folder.at(`root/bin/${name}`);
   const key: KeyFile = await makeKey(folder, "user");
   const flags = [
@@ -71,6 +74,16 @@ Deno.test("install puts three commands under DENO_INSTALL_ROOT that work togethe
   await agent.event("ready");
   const nodes = await succeed([installed("sshm"), ...at, "node", "ls"], { env });
   assert.match(nodes.text, /^web\.localhost {2}22 /);
+  const certified = await succeed([installed("sshm"), ...at, "cert", "--json"], { env });
+  assert.equal(JSON.parse(certified.text).valid, true);
+  const prompt = ["(ann@127.0.0.1) Token, or its first part ending in +: "];
+  const asked = await succeed([installed("sshm"), ...prompt], {
+    env: { ...env, SSHM_GATEWAY: listen, SSHM_TOKEN_COMMAND: "echo a.b.c" },
+  });
+  assert.equal(asked.text, "a.b.c\n");
+  const authority = ["--state", folder.at("ca"), "--listen", "127.0.0.1:0", "--log", "json"];
+  await using ca = new MeshCommand(start([installed("ssh-mesh-ca"), ...authority], { env }));
+  await ca.event("ready");
 });
 
 Deno.test("install says what is missing in PATH", async () => {
@@ -92,7 +105,7 @@ Deno.test("compile makes executables, or says in a sentence why it cannot and ch
   if (/^No executable was made: .*denort.*$/m.test(text)) {
     assert.match(
       text,
-      /^Every module of cmd\/gateway\.ts, cmd\/agent\.ts, cmd\/sshm\.ts is there and type-checks\.$/m,
+      /^Every module of cmd\/gateway\.ts, cmd\/ca\.ts, cmd\/agent\.ts, cmd\/sshm\.ts is there and type-checks\.$/m,
     );
     return;
   }
