@@ -50,6 +50,7 @@ export class GatewayCredential {
   readonly #options: CredentialOptions;
   readonly url: string;
   #kept?: Kept;
+  #writing: Promise<void> = Promise.resolve();
   #cancel?: () => void;
   #troubled = false;
 
@@ -128,7 +129,8 @@ export class GatewayCredential {
     try {
       const body = { csr: this.#kept!.csr };
       const answer = await link.send("/api/v1/certs/x509", { as: "self", body });
-      await this.#keep(this.#kept!, await readAnswer(link, answer, x509CertificateAnswer));
+      const renewed = await readAnswer(link, answer, x509CertificateAnswer);
+      await this.#keep(this.#kept!, renewed);
       this.#tell();
       if (this.#cancel) this.start(link);
     } catch (error) {
@@ -152,9 +154,14 @@ export class GatewayCredential {
     return this.#write({ ...key, certified: { certificate: sent, expires, renew } });
   }
 
-  async #write(value: Kept): Promise<void> {
-    await this.#options.state.write(CREDENTIAL_FILE, encodeText(JSON.stringify(value)));
+  /** Writes follow one another, and the last one has it all. */
+  #write(value: Kept): Promise<void> {
     this.#kept = value;
+    const content = encodeText(JSON.stringify(value));
+    this.#writing = this.#writing.catch(() => {}).then(() =>
+      this.#options.state.write(CREDENTIAL_FILE, content)
+    );
+    return this.#writing;
   }
 
   #tell(error?: Error): void {
