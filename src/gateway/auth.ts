@@ -67,27 +67,29 @@ async function judgeAnswer(
   const context = { now: clock.now(), address: remote.hostname };
   const login = typeof token === "string" ? await judgeToken(trust(), token, context) : token;
   if (!("refused" in login)) return { result: "accepted", identity: login };
-  const { refused, sentence, claimed } = login;
-  return { result: "refused", reason: refused, message: `${sentence}\n`, cause: new Claim(claimed) };
+  const { refused, sentence } = login;
+  return { result: "refused", reason: refused, message: `${sentence}\n`, cause: new RefusedToken(login) };
 }
 
-/** Whose a refused token claims to be: from the judgement to the record. */
-class Claim {
-  constructor(readonly claimed: string | undefined) {}
+/** What a judgement tells the record. */
+class RefusedToken {
+  constructor(readonly refusal: TokenRefusal) {}
 }
 
 async function note(attempt: Attempt, { audit, metrics, remote, onRefused }: AuthContext): Promise<void> {
   const { result, method, reason, key, user, cause } = attempt;
   // Everybody begins with `none`, to learn the methods; questions about keys decide nothing.
   if (method === Method.none || result === "known" || result === "abandoned") return;
-  if (result === "refused") onRefused();
+  const token = cause instanceof RefusedToken ? cause.refusal : undefined;
+  // Whose issuer is away comes back, and is not to be held off then.
+  if (result === "refused" && !token?.outage) onRefused();
   metrics.authentications.add(1, { method, outcome: result });
   // Who came in is recorded with the connection, once there is one.
   if (result === "accepted") return;
   const claimed = key
     ? await key.fingerprint()
-    : cause instanceof Claim && cause.claimed !== undefined
-    ? printable(cause.claimed)
+    : token?.claimed !== undefined
+    ? printable(token.claimed)
     : user;
   audit.record("auth.refused", { method, reason: reason ?? result, claimed }, {
     remote: formatAddress(remote),

@@ -23,7 +23,7 @@ import { Audit } from "../telemetry/audit.ts";
 import { Flows } from "../telemetry/flow.ts";
 import { logger } from "../telemetry/log.ts";
 import { type MeshMetrics, meshMetrics, type Metrics } from "../telemetry/metrics.ts";
-import { Admission, type Penalty } from "./admission.ts";
+import { Admission, type Penalty, type Startup } from "./admission.ts";
 import { serverAuth } from "./auth.ts";
 import { Client } from "./client.ts";
 import type { GatewayConfig } from "./config.ts";
@@ -32,7 +32,7 @@ import type { GatewayView } from "./commands/command.ts";
 import { Dialers } from "./dialers.ts";
 import type { Enrolment } from "../ca/enrolment.ts";
 import { JudgedFlows } from "./flows.ts";
-import { HttpsDoor, type HttpsOptions } from "./https.ts";
+import { HttpsDoor, type HttpsOptions, type Visit } from "./https.ts";
 import { judgeLogin, type Login } from "./login.ts";
 import { MeshSelf } from "./mesh/self.ts";
 import type { GatewayParts } from "./parts.ts";
@@ -88,6 +88,8 @@ export class Gateway {
   #trust: Trust;
   #draining = false;
   #lastClient = 0;
+  /** Connections over HTTPS that have sent a request. */
+  #webClients = 0;
 
   /** Listens nowhere yet. */
   static async create(options: GatewayOptions): Promise<Gateway> {
@@ -266,7 +268,7 @@ export class Gateway {
     remote: TcpAddress,
     served: readonly Protocol[],
   ): Promise<void> {
-    const place = this.#admission.admit(remote.hostname, this.#clients.size);
+    const place = this.#admission.admit(remote.hostname, this.#clients.size + this.#webClients);
     if (typeof place === "string") {
       this.#log.warn("connection from {remote} refused: {reason}", {
         remote: formatAddress(remote),
@@ -279,7 +281,7 @@ export class Gateway {
     }
     let refused = false;
     try {
-      await this.#serve(connection, remote, served, () => refused = true);
+      await this.#serve(connection, remote, served, { place, onRefused: () => refused = true });
     } catch (error) {
       const penalty = penaltyFor(error, refused);
       if (penalty) this.#admission.punish(remote.hostname, penalty);
@@ -300,7 +302,7 @@ export class Gateway {
     incoming: PlainDuplex,
     remote: TcpAddress,
     served: readonly Protocol[],
-    onRefused: () => void,
+    { place, onRefused }: { readonly place: Startup; readonly onRefused: () => void },
   ): Promise<void> {
     const { clock, config: { loginGrace } } = this.#options;
     const possible = served.filter((protocol) => protocol !== "tls" || this.#https);
@@ -314,12 +316,25 @@ export class Gateway {
       connection.close();
       throw new SshError("protocol", `it speaks nothing that is served here (${served.join(", ")})`);
     }
-    const punished = () => {
-      // Each counts: one connection may carry any number of guesses.
-      this.#admission.punish(remote.hostname, "refused");
-      this.#metrics.authentications.add(1, { method: "https", outcome: "refused" });
+    let isClient = false;
+    const visit: Visit = {
+      onRequest: () => {
+        // From here on it is one of the clients, and no longer one of those that may become such.
+        isClient = true;
+        this.#webClients++;
+        place.release();
+      },
+      onRefused: () => {
+        // Each counts: one connection may carry any number of guesses.
+        this.#admission.punish(remote.hostname, "refused");
+        this.#metrics.authentications.add(1, { method: "https", outcome: "refused" });
+      },
     };
-    if (await this.#https!.serve(connection, remote, punished)) return;
+    try {
+      if (await this.#https!.serve(connection, { ...remote }, visit)) return;
+    } finally {
+      if (isClient) this.#webClients--;
+    }
     throw new SshError("disconnected", "it sent no request");
   }
 

@@ -4,7 +4,7 @@ import { apiHandler } from "../api/mod.ts";
 import type { ApiOptions } from "../api/options.ts";
 import type { Clock } from "../platform/clock.ts";
 import { formatAddress, type TcpAddress } from "../platform/net.ts";
-import type { TlsIdentity, Web, WebExchange, WebServer } from "../platform/web.ts";
+import type { TlsIdentity, Web, WebServer } from "../platform/web.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
 import { logger } from "../telemetry/log.ts";
 import { heldNames } from "./held_names.ts";
@@ -34,15 +34,21 @@ export interface HttpsSurroundings {
   readonly hostNames: () => readonly string[];
 }
 
+/** What is told of a connection while it lasts. */
+export interface Visit {
+  /** Its first request has come. */
+  readonly onRequest: () => void;
+  /** A credential was not accepted. */
+  readonly onRefused: () => void;
+}
+
 export class HttpsDoor {
   readonly #server: WebServer;
   readonly #clock: Clock;
   readonly #options: HttpsOptions;
   readonly #loginGrace: number;
-  /** By address: connections that have sent no request yet. */
-  readonly #silent = new Map<string, () => void>();
-  /** By address: requests with a credential that did not count. */
-  readonly #refused = new Map<string, () => void>();
+  /** By the address object that came with it: what a connection's requests tell. */
+  readonly #visits = new WeakMap<TcpAddress, Visit>();
 
   /** Undefined where there is no authority: then there is no API. */
   static open(options: HttpsOptions, surroundings: HttpsSurroundings): HttpsDoor | undefined {
@@ -69,9 +75,10 @@ export class HttpsDoor {
       tls: () => options.tls()!,
       clientRoots: () => [...trust().authority?.x509 ?? [], ...options.clientRoots()],
       handler: async (exchange) => {
-        this.#heard(exchange);
+        const visit = this.#visits.get(exchange.remote);
+        visit?.onRequest();
         const response = await answer(exchange);
-        if (response.status === 401) this.#refused.get(formatAddress(exchange.remote))?.();
+        if (response.status === 401) visit?.onRefused();
         return response;
       },
       onFailure: ({ stage, remote, error }) => {
@@ -85,29 +92,30 @@ export class HttpsDoor {
   }
 
   /**
-   * Serves one connection to its end. Never rejects.
-   * @param onRefused a credential was not accepted
+   * Serves one connection to its end; one that sends no request in time is closed. Never rejects.
+   * @param remote an object for this connection alone
    * @returns whether it sent any request
    */
-  async serve(connection: PlainDuplex, remote: TcpAddress, onRefused: () => void): Promise<boolean> {
+  async serve(connection: PlainDuplex, remote: TcpAddress, visit: Visit): Promise<boolean> {
     if (!this.#options.tls()) {
       connection.close();
       return true;
     }
-    const key = formatAddress(remote);
     let heard = false;
     const cancel = this.#clock.after(this.#loginGrace, () => connection.close());
-    this.#silent.set(key, () => {
-      heard = true;
-      cancel();
+    this.#visits.set(remote, {
+      onRequest: () => {
+        cancel();
+        if (!heard) visit.onRequest();
+        heard = true;
+      },
+      onRefused: visit.onRefused,
     });
-    this.#refused.set(key, onRefused);
     try {
       await this.#server.serve(connection, remote);
     } finally {
       cancel();
-      this.#silent.delete(key);
-      this.#refused.delete(key);
+      this.#visits.delete(remote);
     }
     return heard;
   }
@@ -115,10 +123,6 @@ export class HttpsDoor {
   /** Lets requests that have begun finish, for at most `grace` milliseconds. */
   close(grace: number): Promise<void> {
     return this.#server.close(grace);
-  }
-
-  #heard({ remote }: WebExchange): void {
-    this.#silent.get(formatAddress(remote))?.();
   }
 }
 

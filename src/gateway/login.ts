@@ -5,6 +5,7 @@ import type { Certificate } from "../cert/types.ts";
 import { certificateIdentity } from "../identity/ssh_certificate.ts";
 import { type Identity, IdentityError, isUnderDomain, keyIdentity } from "../identity/principal.ts";
 import { equal } from "../bytes/bytes.ts";
+import { parseAddressRange } from "../bytes/ip_range.ts";
 import type { LineOptions } from "../keys/authorized_keys_options.ts";
 import { findAuthorizedKey, lineApplies } from "../keys/authorized_keys.ts";
 import { type Restrictions, UNRESTRICTED } from "../keys/restrictions.ts";
@@ -104,9 +105,23 @@ async function byKey(trust: Trust, proof: KeyProof, context: LoginContext): Prom
     restrictions: {
       forceCommand: restrictions.forceCommand,
       portForwarding: restrictions.permitPortForwarding,
+      ...(entry.from !== undefined && { sourceAddresses: sourcesOf(entry.from, context.address) }),
     },
   });
   return { identity, restrictions, proof };
+}
+
+/**
+ * A line's `from` as a certificate can have it. Patterns and exceptions it cannot: then what is got with the key is for the
+ * address that it was got from.
+ */
+function sourcesOf(from: string, address: string | undefined): string[] {
+  try {
+    const ranges = from.split(",").map((text) => parseAddressRange(text.trim()));
+    return ranges.map(({ text }) => text);
+  } catch {
+    return address === undefined ? [] : [address];
+  }
 }
 
 /** The credential itself stands until it expires, which ends only what is new: what can end it is somebody else's word. */

@@ -25,6 +25,8 @@ export interface TokenRefusal {
   readonly sentence: string;
   /** Whose it claims to be, for the log. */
   readonly claimed?: string;
+  /** Nobody could tell: no fault of the bearer's. */
+  readonly outage?: boolean;
 }
 
 /** What is said to the bearer. That a signature is wrong or an issuer unknown is told alike. */
@@ -82,6 +84,7 @@ async function proofOf(trust: Trust, token: string, now: number): Promise<Verifi
       refused: `${code}: ${message}`,
       sentence: SENTENCES[code] ?? NOT_ACCEPTED,
       claimed: claim(claimed),
+      outage: code === "keys-unavailable",
     };
   }
 }

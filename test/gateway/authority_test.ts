@@ -399,3 +399,34 @@ Deno.test("rotation of the user authority lets old certificates in, and new ones
   await waitUntil("the new one to count", () => scene.site.connect(young).then(() => true, () => false));
   await scene.site.connect(old);
 });
+
+Deno.test("a certificate permits no more than the line of the key that it was got with", async () => {
+  const lines = {
+    ranges: `from="192.0.2.0/24,10.0.0.1"`,
+    patterns: `from="192.0.2.*,!192.0.2.9"`,
+    command: `command="whoami"`,
+    restricted: "restrict",
+    open: `permitopen="web:22"`,
+  };
+  const keys = Object.fromEntries(
+    await Promise.all(Object.keys(lines).map(async (name) => [name, await testKey(name)] as const)),
+  );
+  await using scene = await startScene({
+    users: Object.entries(lines).map(([name, options]) => `${options} ${keys[name].line}`),
+  });
+  const from = async (name: string) => await scene.site.connect(keys[name].key, { from: "192.0.2.1" });
+  const source = async (name: string) => {
+    const { read } = await certify(await from(name), fresh);
+    const value = read.criticalOptions.get("source-address");
+    return value && new TextDecoder().decode(value);
+  };
+  assert.match((await source("ranges"))!, /^192\.0\.2\.0\/24,10\.0\.0\.1(\/32)?$/);
+  assert.match((await source("patterns"))!, /^192\.0\.2\.1(\/32)?$/);
+  for (const name of ["restricted", "open"]) {
+    const { code, err } = await (await from(name)).run("cert", freshLine);
+    assert.equal(code, 77, name);
+    assert.match(err, /your key's line permits less than a certificate would/);
+  }
+  // The forced command is all that this key runs: it gets no certificate either.
+  assert.match((await (await from("command")).run("cert", freshLine)).out, /^name/);
+});

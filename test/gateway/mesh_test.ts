@@ -115,6 +115,18 @@ Deno.test("an identity travels whole, and nobody travels as an owner", () => {
   assert.deepEqual(read, { identity: { ...identity, owner: false }, source: "10.1.2.3" });
 });
 
+Deno.test("groups that another gateway's authority vouches for are claims here, and no groups", () => {
+  const identity = {
+    ...anonymous,
+    kind: "ssh-cert",
+    groups: ["sre"],
+    claims: { principals: ["ann"] },
+  } as const;
+  const read = readAssertion(writeAssertion({ identity, source: undefined }))!;
+  assert.deepEqual(read.identity.groups, []);
+  assert.deepEqual(read.identity.claims, { principals: ["ann"], groups: ["sre"] });
+});
+
 const noAssertions: [string, (members: Record<string, unknown>) => unknown][] = [
   ["with owner", (members) => ({ ...members, owner: true })],
   ["with another kind", (members) => ({ ...members, kind: "king" })],

@@ -1,5 +1,6 @@
 /** `cert`: short certificates, for whoever asks or for the nodes that they serve. */
 import { heldNames, nodeResource } from "../held_names.ts";
+import type { Restrictions } from "../../keys/restrictions.ts";
 import { type Arguments, lifetimeOf, readArguments } from "./arguments.ts";
 import {
   asked,
@@ -29,6 +30,7 @@ async function certifyUser(context: CommandContext, read: Arguments): Promise<Ou
   const { client: { identity, description: remote }, parts } = context;
   // Before the key is read: who may not need not send one.
   const decision = requireRight(context, "cert");
+  requireNothingLost(context.client.restrictions);
   const lifetime = lifetimeOf(read);
   const publicKey = await readPublicKey(context, USAGE);
   const groups = parts.judge.groupsOf(identity);
@@ -40,6 +42,16 @@ async function certifyUser(context: CommandContext, read: Arguments): Promise<Ou
   });
   const { line } = await asked(decision.rule, issuing);
   return { out: [line], rule: decision.rule };
+}
+
+/** @throws {CommandError} when a certificate would permit what the key's line does not: not all of it can be said there */
+function requireNothingLost(line: Restrictions): void {
+  const { permitOpen, permitListen, permitPty, permitAgentForwarding, permitX11Forwarding, permitUserRc } =
+    line;
+  const isWhole = permitPty && permitAgentForwarding && permitX11Forwarding && permitUserRc;
+  if (isWhole && !permitOpen && !permitListen) return;
+  const sentence = "your key's line permits less than a certificate would: ask with another key";
+  throw new CommandError(EXIT.refused, sentence, "restricted key");
 }
 
 async function certifyHost(context: CommandContext, read: Arguments): Promise<Output> {

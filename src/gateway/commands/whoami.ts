@@ -4,11 +4,11 @@ import { type Command, jsonOnly, jsonOutput } from "./command.ts";
 export const whoami: Command = {
   usage: "whoami [--json]",
   summary: "who you are here, by which credential, and what you serve",
-  run({ client, served }, args) {
+  run({ client, served, parts }, args) {
     const asked = jsonOnly(args);
     if (!("json" in asked)) return asked;
-    const { name, kind, issuer, subject, fqdn, email, groups, owner, expiresAt, credential } =
-      client.identity;
+    const { name, kind, issuer, subject, fqdn, email, owner, expiresAt, credential } = client.identity;
+    const groups = parts.judge.groupsOf(client.identity);
     const facts = {
       name,
       kind,

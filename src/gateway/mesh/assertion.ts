@@ -42,7 +42,10 @@ export function writeAssertion({ identity, source }: Assertion): string {
   return JSON.stringify({ ...members, ...(source !== undefined && { source }) });
 }
 
-/** Undefined when it is none. The identity is nobody's owner. */
+/**
+ * Undefined when it is none. The identity is nobody's owner, and in groups by the rules of this gateway alone: those that the
+ * other one's authority vouches for are the other one's, and become claims.
+ */
 export function readAssertion(json: string): Assertion | undefined {
   let value: unknown;
   try {
@@ -52,6 +55,7 @@ export function readAssertion(json: string): Assertion | undefined {
   }
   const parsed = schema.safeParse(value);
   if (!parsed.success) return undefined;
-  const { source, ...members } = parsed.data;
-  return { identity: { ...members, owner: false }, source };
+  const { source, groups, ...members } = parsed.data;
+  const claims = groups.length > 0 ? { ...members.claims, groups } : members.claims;
+  return { identity: { ...members, groups: [], claims, owner: false }, source };
 }
