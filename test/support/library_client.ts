@@ -13,7 +13,7 @@ import type { KeyFile } from "./keygen.ts";
 /** Loaded outside any test: see library_server.ts. */
 const systemCrypto = (await chooseCrypto()).provider;
 
-/** Connects to 127.0.0.1:`port`; the server must show `hostKey`, or a certificate of `authority`. */
+/** Connects to 127.0.0.1:`port`; the server must have `hostKey`, or a certificate of `authority`. */
 export async function connectLibrary(
   { port, user, hostKey, authority, signer, algorithms, rekeyBytes }: {
     port: number;
@@ -28,7 +28,7 @@ export async function connectLibrary(
   const is = (file: KeyFile | undefined, blob?: Uint8Array) =>
     file !== undefined && blob !== undefined && equal(decodeBase64(file.bare.split(" ")[1]), blob);
   const believed = ({ key, certificate }: ProvenHostKey) =>
-    certificate ? is(authority, certificate.signatureKey.blob) : is(hostKey, key.blob);
+    is(hostKey, key.blob) || is(authority, certificate?.signatureKey.blob);
   return await connectSsh(await denoNet.dial({ transport: "tcp", hostname: "127.0.0.1", port }), {
     crypto: systemCrypto,
     algorithms: { ...supportedAlgorithms, ...algorithms },
