@@ -1,6 +1,7 @@
 /** Bodies of requests: JSON, small, and strict. */
 import type { z } from "zod";
 import { type Bytes, concat, decodeTextStrictly } from "../bytes/bytes.ts";
+import { lifetimeOf } from "../ca/messages.ts";
 import { Problem } from "./problem.ts";
 
 /** Bytes of a body: a certificate request with a key of RSA 16384 and a few hundred names fit. */
@@ -48,6 +49,15 @@ async function readBytes(request: Request): Promise<Bytes> {
     parts.push(read.value);
   }
   return concat(...parts);
+}
+
+/** Milliseconds of a duration or a number of seconds under `key`. @throws {Problem} `malformed-request` */
+export function readDuration(key: string, value: string | number): number {
+  try {
+    return lifetimeOf(value);
+  } catch (error) {
+    throw new Problem("malformed-request", `${key}: ${(error as Error).message}`);
+  }
 }
 
 /** `on_behalf_of.issuer: must be …` */

@@ -10,7 +10,6 @@ import type { z } from "zod";
 import type { Bytes } from "../bytes/bytes.ts";
 import { decodeBase64 } from "../bytes/encoding.ts";
 import {
-  lifetimeOf,
   sshCertificateAnswer,
   sshCertificateRequest,
   x509CertificateAnswer,
@@ -22,6 +21,7 @@ import { parsePublicKeyLine } from "../keys/public_key.ts";
 import { KeyError, type PublicKey } from "../keys/types.ts";
 import { ipAddress, NameError, normalizeName, shortName } from "../routing/names.ts";
 import { assertedIdentity } from "./asserted.ts";
+import { readDuration } from "./body.ts";
 import type { ApiOptions } from "./options.ts";
 import { requireRight } from "./permission.ts";
 import { Problem } from "./problem.ts";
@@ -157,12 +157,7 @@ async function namesOf(
 }
 
 function lifetime({ ttl }: SshRequest | X509Request): { lifetime?: number } {
-  if (ttl === undefined) return {};
-  try {
-    return { lifetime: lifetimeOf(ttl) };
-  } catch (error) {
-    throw malformed(`ttl: ${(error as Error).message}`);
-  }
+  return ttl === undefined ? {} : { lifetime: readDuration("ttl", ttl) };
 }
 
 function readPublicKey(line: string): PublicKey {

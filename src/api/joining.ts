@@ -1,6 +1,7 @@
 /** `/api/v1/join-tokens` and `/api/v1/join`: machines that have no identity at all. */
 import { z } from "zod";
-import { joinAnswer, joinRequest, lifetimeOf } from "../ca/messages.ts";
+import { joinAnswer, joinRequest } from "../ca/messages.ts";
+import { readDuration } from "./body.ts";
 import { describeX509, readCsr } from "./certificates.ts";
 import { type ApiOptions, JoinError, type JoinToken } from "./options.ts";
 import { requireRight } from "./permission.ts";
@@ -61,7 +62,7 @@ function tokenRoutes(options: ApiOptions, tokens: NonNullable<ApiOptions["joinTo
       async handle(call) {
         requireRight(options, call, "admin");
         const { identity, remote, body: { name, ttl } } = call;
-        const lifetime = ttl === undefined ? {} : { lifetime: readLifetime(ttl) };
+        const lifetime = ttl === undefined ? {} : { lifetime: readDuration("ttl", ttl) };
         const made = await tokens.create({ name, ...lifetime }, { identity, remote });
         return json({ ...describe(made), token: made.token }, { status: 201 });
       },
@@ -117,12 +118,4 @@ function describe({ id, name, expiresAt, usedAt }: JoinToken): z.infer<typeof jo
     expires: new Date(expiresAt).toISOString(),
     ...(usedAt !== undefined && { used: new Date(usedAt).toISOString() }),
   };
-}
-
-function readLifetime(ttl: string | number): number {
-  try {
-    return lifetimeOf(ttl);
-  } catch (error) {
-    throw new Problem("malformed-request", `ttl: ${(error as Error).message}`);
-  }
 }

@@ -1,6 +1,7 @@
 /** What the API is joined to: gateway and CA bring these, the API decides nothing by itself. */
 import type { Bytes } from "../bytes/bytes.ts";
 import type { Enrolment } from "../ca/enrolment.ts";
+import type { LocalAuthority } from "../ca/local.ts";
 import type { CertificateAuthority, IssuedX509Certificate, RevocationRecord } from "../ca/types.ts";
 import type { Action, Decision, DecisionContext, Resource } from "../identity/policy/mod.ts";
 import type { Identity } from "../identity/principal.ts";
@@ -45,6 +46,9 @@ export interface ApiOptions {
   readonly groupsOf: (identity: Identity) => readonly string[];
   /** Full names under the leases of an identity. */
   readonly namesOf: (identity: Identity) => Promise<readonly string[]>;
+
+  /** Makes a new root. Absent: the roots are not this authority's own to change. @throws {CaError} */
+  readonly rotate?: LocalAuthority["rotate"];
 
   /** Absent: there are no such tokens, and no such resources. */
   readonly joinTokens?: JoinTokens;

@@ -9,11 +9,13 @@ import {
   encodeRecord,
   revocationRequest,
   revocationsAnswer,
+  rotationRequest,
 } from "../ca/messages.ts";
 import type { Revoked } from "../ca/types.ts";
 import { writeKrl } from "../cert/krl.ts";
 import { formatPublicKey } from "../keys/public_key.ts";
 import { revocationFor, revocationFrom } from "./asserted.ts";
+import { readDuration } from "./body.ts";
 import type { ApiOptions } from "./options.ts";
 import { requireRight } from "./permission.ts";
 import { cached, type Call, json, type Route, route } from "./route.ts";
@@ -114,7 +116,26 @@ export function trustRoutes(options: ApiOptions): Route[] {
       answers: { 204: { description: "It counts no more" } },
       handle: (call) => revoke(options, call),
     }),
+    ...(options.rotate ? [rotationRoute(options, options.rotate)] : []),
   ];
+}
+
+function rotationRoute(options: ApiOptions, rotate: NonNullable<ApiOptions["rotate"]>): Route {
+  return route<z.infer<typeof rotationRequest>>({
+    method: "POST",
+    path: "/api/v1/ca/rotations",
+    operation: "rotate",
+    summary: "Make a new root, trusted at once and signing after a while (needs the right 'admin')",
+    access: "identified",
+    body: rotationRequest,
+    answers: { 204: { description: "It is trusted now" } },
+    async handle(call) {
+      requireRight(options, call, "admin");
+      const { kind, overlap } = call.body;
+      await rotate(kind, overlap === undefined ? {} : { overlap: readDuration("overlap", overlap) });
+      return new Response(null, { status: 204 });
+    },
+  });
 }
 
 async function revoke(options: ApiOptions, call: Call<z.infer<typeof revocationRequest>>): Promise<Response> {

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { type Identity, identityKinds } from "../identity/principal.ts";
 import { parseDuration } from "../identity/ranges.ts";
+import { rootKinds } from "./local.ts";
 import type { Revocation, RevocationRecord } from "./types.ts";
 
 /** Characters of a name, a key id, a sentence: longer ones are a mistake, and would go into records. */
@@ -17,10 +18,11 @@ const MAX_KEY = 16 * 1024;
 const text = z.string().min(1).max(MAX_TEXT);
 const instant = z.iso.datetime();
 
-const ttl = z.union([
-  z.string().regex(/^(?:\d{1,9}(?:ms|[smhd]))+$/, { error: "must be a duration: write 30s, 10m, 8h or 7d" }),
-  z.int().positive(),
-], { error: "must be a duration ('10m') or a number of seconds" })
+const span = z.string()
+  .regex(/^(?:\d{1,9}(?:ms|[smhd]))+$/, { error: "must be a duration: write 30s, 10m, 8h or 7d" });
+const oneOf = { error: "must be a duration ('10m') or a number of seconds" };
+const duration = z.union([span, z.int().nonnegative()], oneOf);
+const ttl = z.union([span, z.int().positive()], oneOf)
   .describe("Lifetime: '10m', or a number of seconds. Default: the profile's.");
 
 /** An identity as one gateway tells another: without its claims, which an authority has no use for. */
@@ -138,6 +140,14 @@ export const revocationsAnswer = z.strictObject({
   ),
   x509_serials: z.array(z.string()).describe(
     "Every X.509 certificate that counts no more, whatever it was revoked by.",
+  ),
+});
+
+/** Body of `POST /api/v1/ca/rotations`. */
+export const rotationRequest = z.strictObject({
+  kind: z.enum(rootKinds).describe("What the root signs."),
+  overlap: duration.optional().describe(
+    "How long the new root is trusted before it signs: '24h', or a number of seconds, 0 for at once. Default a day.",
   ),
 });
 

@@ -18,6 +18,7 @@ const EXAMPLES: Readonly<Record<string, readonly [line: string, options: SendOpt
   getKrl: ["GET /api/v1/krl", {}, 200],
   listRevocations: ["GET /api/v1/revocations", { as: "root" }, 200],
   revoke: ["POST /api/v1/revocations", { as: "root", body: { revocation, reason: "left" } }, 204],
+  rotate: ["POST /api/v1/ca/rotations", { as: "root", body: { kind: "user", overlap: "1h" } }, 204],
   listJoinTokens: ["GET /api/v1/join-tokens", { as: "root" }, 200],
   createJoinToken: ["POST /api/v1/join-tokens", { as: "root", body: { name: "gw2", ttl: "2h" } }, 201],
   removeJoinToken: ["DELETE /api/v1/join-tokens/1", { as: "root" }, 204],

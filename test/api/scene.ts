@@ -77,6 +77,7 @@ export class FakeAuthority implements CertificateAuthority {
   readonly hosts: HostCertificateRequest[] = [];
   readonly x509: X509CertificateRequest[] = [];
   readonly records: RevocationRecord[] = [];
+  readonly rotations: (readonly [string, number | undefined])[] = [];
   error?: Error;
   #revoked = this.#now();
 
@@ -212,6 +213,11 @@ export function scene(changes: Partial<ApiOptions> = {}): Scene {
     clientIdentity([leaf]) {
       if (leaf.length === 1) return gateway;
       throw new IdentityError("no-name", "it names nobody");
+    },
+    rotate(kind, { overlap } = {}) {
+      if (authority.error) return Promise.reject(authority.error);
+      authority.rotations.push([kind, overlap]);
+      return Promise.resolve();
     },
     judge: (...question) => authorize(policy, ...question),
     groupsOf: (identity) => policyGroupsOf(policy, identity),

@@ -114,6 +114,21 @@ Deno.test("what a gateway enrolled is its own: revoked under its name, and read 
   assert.equal(await listed({ as: "root" }), "enrolled:gw1.mesh.example");
 });
 
+Deno.test("an administrator rotates roots, and nobody else does", async () => {
+  const { send, authority } = scene();
+  const path = "POST /api/v1/ca/rotations";
+  assert.equal((await send(path, { as: "root", body: { kind: "host" } })).status, 204);
+  assert.equal((await send(path, { as: "root", body: { kind: "x509", overlap: 0 } })).status, 204);
+  assert.equal((await send(path, { as: "root", body: { kind: "user", overlap: "1h30m" } })).status, 204);
+  assert.deepEqual(authority.rotations, [["host", undefined], ["x509", 0], ["user", 5_400_000]]);
+  assert.equal((await send(path, { as: "ann", body: { kind: "host" } })).status, 403);
+  assert.equal((await send(path, { certificate: true, body: { kind: "host" } })).status, 403);
+  assert.equal((await send(path, { as: "root", body: { kind: "dns" } })).status, 400);
+  const { send: elsewhere } = scene({ rotate: undefined });
+  assert.equal((await elsewhere(path, { as: "root", body: { kind: "host" } })).status, 404);
+  assert.equal(authority.rotations.length, 3);
+});
+
 Deno.test("a revoked identity gets in nowhere, by token or by certificate", async () => {
   const { send, authority, audit } = scene();
   const by = { name: "root", remote: "" };

@@ -23,7 +23,7 @@ const MAX_PER_SOURCE = 256;
 
 export interface AuthorityServerParts {
   readonly config: Pick<AuthorityServerConfig, "domain" | "trustDomain">;
-  readonly services: Pick<IdentityServices, "authority" | "enrolment" | "revocations">;
+  readonly services: Pick<IdentityServices, "authority" | "enrolment" | "revocations" | "rotate">;
   readonly policy: Policy;
   /** Undefined: no issuer is trusted. */
   readonly tokens?: TrustedTokens;
@@ -141,7 +141,7 @@ export class AuthorityServer {
 
   #api(): ApiOptions {
     const { config: { domain, trustDomain }, services, clock, tokens, roots, audit } = this.#parts;
-    const { authority, enrolment, revocations } = services;
+    const { authority, enrolment, revocations, rotate } = services;
     const log = logger("ca");
     const keyring = makeKeyring([], trustDomain);
     const trust = (): Trust => ({ keyring, tokens, authority: this.#own, enrolment });
@@ -152,6 +152,7 @@ export class AuthorityServer {
       authority,
       passesOn: false,
       revocations,
+      rotate,
       async knownHosts() {
         const { host } = await authority.authorities();
         return await authorityLines(host, { domain, gateway: [], nodes: [] });
