@@ -173,6 +173,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     policy,
     authority: identities.authority,
     revocations: identities.revocations,
+    rotate: identities.rotate,
     enrolment: identities.enrolment,
     https: identities.https(denoWeb, () => gateway.trust),
     metrics,

@@ -1,4 +1,5 @@
 /** The gateway: listens, lets clients in, and joins what the other files of this room do. */
+import type { LocalAuthority } from "../ca/local.ts";
 import { printable } from "../bytes/printable.ts";
 import type { PrivateKey } from "../keys/private_key.ts";
 import type { Signer } from "../keys/types.ts";
@@ -63,6 +64,8 @@ export interface GatewayOptions {
   readonly authority?: CertificateAuthority;
   /** What was revoked, as it was asked. With `authority`. */
   readonly revocations?: () => Promise<readonly RevocationRecord[]>;
+  /** Makes a new root of the authority; undefined where the roots are another machine's. */
+  readonly rotate?: LocalAuthority["rotate"];
   readonly enrolment?: Enrolment;
   /** Undefined: SSH is all that it speaks. */
   readonly https?: HttpsOptions;
@@ -149,6 +152,7 @@ export class Gateway {
       mesh,
       authority: options.authority,
       revocations: options.revocations,
+      rotate: options.rotate,
       enrolment: options.enrolment,
     };
     this.#https = options.https && HttpsDoor.open(options.https, {

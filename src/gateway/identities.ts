@@ -22,10 +22,11 @@ import { type IdentityServices, openIdentityServices } from "./identity_services
 import type { Keyring } from "./keyring.ts";
 import { OwnCertificates } from "./own_certificates.ts";
 import type { FollowedFiles } from "./reload.ts";
+import { Remembered } from "./remembered.ts";
 import { Repeated } from "./repeated.ts";
 import { readText } from "./text_file.ts";
 import { readTlsIdentity } from "./tls_identity.ts";
-import type { Trust, TrustedTokens } from "./trust.ts";
+import type { EnrolledKeys, Trust, TrustedTokens } from "./trust.ts";
 import { describeAll, type Seen } from "./watch.ts";
 import { clientIdentityOf, readX509Files, type X509Roots } from "./x509_clients.ts";
 
@@ -47,6 +48,8 @@ export interface GatewayIdentitiesOptions {
   readonly audit: Audit;
 }
 
+/** Whether there is an open token is asked with every connection: that one has run out may go unnoticed for so long. */
+const OPEN_TOKENS_LIFETIME = 1000;
 /** Between two judgements of everybody because keys were enrolled or taken back, in milliseconds. */
 const ENROLMENT_PAUSE = 500;
 
@@ -54,6 +57,8 @@ export class GatewayIdentities {
   readonly #options: GatewayIdentitiesOptions;
   readonly #services: IdentityServices;
   readonly #own: OwnCertificates;
+  readonly #enrolled: EnrolledKeys;
+  readonly #openTokens: Remembered<boolean>;
   readonly #seen: { readonly x509: Seen; readonly tls: Seen; readonly roots: Seen };
   #x509: X509Roots;
   #tls?: TlsIdentity;
@@ -92,6 +97,15 @@ export class GatewayIdentities {
     this.#x509 = x509;
     this.#tls = tls;
     this.#seen = seen;
+    const { enrolment } = services;
+    const openTokens = new Remembered(clock, OPEN_TOKENS_LIFETIME, () => enrolment.hasOpenTokens());
+    this.#openTokens = openTokens;
+    this.#enrolled = {
+      identityOf: (key) => enrolment.identityOf(key),
+      hasOpenTokens: () => openTokens.value(),
+      holderOf: (token) => enrolment.holderOf(token),
+      stands: (holder) => enrolment.stands(holder),
+    };
     this.#own = new OwnCertificates({
       authority: services.authority,
       hostKeys,
@@ -110,6 +124,10 @@ export class GatewayIdentities {
     return this.#services.revocations;
   }
 
+  get rotate(): IdentityServices["rotate"] {
+    return this.#services.rotate;
+  }
+
   get enrolment(): Enrolment {
     return this.#services.enrolment;
   }
@@ -121,7 +139,7 @@ export class GatewayIdentities {
 
   /** What logins are judged by. @param addresses where the gateway listens, as far as that is known */
   trust(keyring: Keyring, addresses: readonly TcpAddress[]): Trust {
-    return { keyring, tokens: this.#tokens(addresses), enrolment: this.enrolment };
+    return { keyring, tokens: this.#tokens(addresses), enrolment: this.#enrolled };
   }
 
   #tokens(addresses: readonly TcpAddress[]): TrustedTokens | undefined {
@@ -154,13 +172,16 @@ export class GatewayIdentities {
   /** Gets the gateway's certificates, and keeps `gateway` up to date. */
   async start(gateway: Pick<Gateway, "apply">): Promise<void> {
     await this.#own.start(gateway);
-    const { enrolment } = this;
-    const again = new Repeated(
-      this.#options.clock,
-      ENROLMENT_PAUSE,
-      () => gateway.apply({ trust: { enrolment } }),
-    );
-    const stop = enrolment.watch(() => again.ask());
+    const log = logger("gateway");
+    const judge = () =>
+      gateway.apply({ trust: { enrolment: this.#enrolled } }).catch((error) => {
+        log.error("enrolled keys cannot be judged anew: {error}", { error });
+      });
+    const again = new Repeated(this.#options.clock, ENROLMENT_PAUSE, judge);
+    const stop = this.enrolment.watch(() => {
+      this.#openTokens.forget();
+      again.ask();
+    });
     this.#stopWatching = () => {
       stop();
       again.stop();

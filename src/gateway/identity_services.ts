@@ -24,6 +24,8 @@ export interface IdentityServices {
   /** The authority is another machine's. */
   readonly passesOn: boolean;
   readonly revocations: () => Promise<readonly RevocationRecord[]>;
+  /** Where the roots are this gateway's. */
+  readonly rotate?: LocalAuthority["rotate"];
   readonly enrolment: Enrolment;
   /** Of an authority with roots in files of the user's: these, and what to do when they change. */
   readonly rootFiles?: { readonly paths: readonly string[]; readonly reload: () => Promise<void> };
@@ -83,6 +85,7 @@ async function openLocal(parts: IdentityParts): Promise<IdentityServices> {
     authority,
     passesOn: false,
     revocations: () => authority.revocations(),
+    rotate: (kind, options) => authority.rotate(kind, options),
     enrolment,
     ...(keys.length > 0 && {
       rootFiles: { paths: authority.watchedFiles, reload: () => authority.reload() },

@@ -1,4 +1,5 @@
 /** What the parts of a gateway share. */
+import type { LocalAuthority } from "../ca/local.ts";
 import type { CertificateAuthority, RevocationRecord } from "../ca/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Net } from "../platform/net.ts";
@@ -31,6 +32,8 @@ export interface GatewayParts {
   readonly authority?: CertificateAuthority;
   /** What was revoked, as it was asked. With `authority`. */
   readonly revocations?: () => Promise<readonly RevocationRecord[]>;
+  /** Makes a new root; undefined where the roots are another machine's. */
+  readonly rotate?: LocalAuthority["rotate"];
   /** Undefined: it enrols nobody. */
   readonly enrolment?: Enrolment;
 }

@@ -79,6 +79,7 @@ async function startScene(
     parts: {
       authority,
       revocations: () => authority.revocations(),
+      rotate: (kind, options) => authority.rotate(kind, options),
       enrolment,
       hostSigners: () => own.signers,
     },
@@ -398,6 +399,32 @@ Deno.test("rotation of the user authority lets old certificates in, and new ones
   assert.notDeepEqual(young.read.signatureKey.blob, old.read.signatureKey.blob);
   await waitUntil("the new one to count", () => scene.site.connect(young).then(() => true, () => false));
   await scene.site.connect(old);
+});
+
+Deno.test("ca rotate makes a new root that signs at once or after the overlap, for administrators", async () => {
+  await using scene = await startScene({ users: [bob.line] });
+  const { site } = scene;
+  const client = await site.connect(ann.key);
+  const lines = async () => (await client.run("ca user")).out.trim().split("\n");
+  const [first] = await lines();
+  assert.equal((await client.run("ca rotate user --overlap 1h")).code, 0);
+  const [stillSigns, next] = await lines();
+  assert.equal(stillSigns, first);
+  assert.notEqual(next, undefined);
+  const { read } = await certify(client, fresh);
+  assert.equal(formatPublicKey(read.signatureKey), first);
+  assert.equal((await client.run("ca rotate host --overlap 0")).code, 0);
+  const table: [TestClient, string, number, RegExp][] = [
+    [await site.connect(bob.key), "ca rotate user", 77, /./],
+    [client, "ca rotate", 64, /^write ca rotate/],
+    [client, "ca rotate everything", 64, /^write ca rotate/],
+    [client, "ca rotate user --overlap soon", 64, /^--overlap: /],
+  ];
+  for (const [who, command, code, sentence] of table) {
+    const outcome = await who.run(command);
+    assert.equal(outcome.code, code, `${command}: ${outcome.err}`);
+    assert.match(outcome.err, sentence);
+  }
 });
 
 Deno.test("a certificate permits no more than the line of the key that it was got with", async () => {

@@ -148,7 +148,7 @@ export interface TestGatewayOptions {
   readonly trust?: Partial<Trust>;
   readonly hostKey?: PrivateKey;
   readonly parts?: Partial<
-    Pick<GatewayOptions, "authority" | "revocations" | "enrolment" | "https" | "hostSigners">
+    Pick<GatewayOptions, "authority" | "revocations" | "rotate" | "enrolment" | "https" | "hostSigners">
   >;
 }
 
