@@ -23,12 +23,13 @@ export async function tellProtocol(
 ): Promise<{ readonly protocol: Protocol | undefined; readonly connection: PlainDuplex }> {
   const [only] = served;
   if (served.length < 2) return { protocol: only, connection };
-  const peeked = await peek(connection, {
-    enough: (seen) => sniff(seen) !== "more",
-    limit: SNIFF_LENGTH,
-    timeout: Math.min(SILENCE, loginGrace),
-    clock,
-  });
+  const look = (at: PlainDuplex, timeout: number) =>
+    peek(at, { enough: (seen) => sniff(seen) !== "more", limit: SNIFF_LENGTH, timeout, clock });
+  let peeked = await look(connection, Math.min(SILENCE, loginGrace));
+  // Who has begun to speak is heard out.
+  if (peeked.reason === "timeout" && peeked.seen.length > 0) {
+    peeked = await look(peeked.connection, loginGrace);
+  }
   // What is no TLS is for SSH to answer, or to refuse with its own words.
   return { protocol: sniff(peeked.seen) === "tls" ? "tls" : "ssh", connection: peeked.connection };
 }

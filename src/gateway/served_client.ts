@@ -100,8 +100,9 @@ export class ServedClient implements Dialer {
   async #userCas(): Promise<Bytes | false> {
     const { authority } = this.#parts;
     if (!authority) return false;
-    const { user } = await authority.authorities();
-    return encodeUserCas(user.map(({ blob }) => blob));
+    // While nothing is known of it, it gives none.
+    const known = await authority.authorities().catch(() => undefined);
+    return known !== undefined && encodeUserCas(known.user.map(({ blob }) => blob));
   }
 
   #takeGateway(data: Bytes): boolean {

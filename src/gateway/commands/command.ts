@@ -65,7 +65,7 @@ export interface Command {
 export const EXIT = { refused: 77, usage: 64, data: 65, unavailable: 69, unknown: 127 } as const;
 
 /** How a command ends for want of a certificate or a record. */
-const CA_EXITS: Readonly<Record<CaErrorCode, number>> = {
+export const CA_EXITS: Readonly<Record<CaErrorCode, number>> = {
   refused: EXIT.refused,
   invalid: EXIT.data,
   unavailable: EXIT.unavailable,

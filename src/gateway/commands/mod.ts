@@ -3,10 +3,19 @@ import { type Bytes, concat, encodeText } from "../../bytes/bytes.ts";
 import { printable } from "../../bytes/printable.ts";
 import type { Service } from "../../ssh/session/program.ts";
 import type { SessionHandlers, SessionSettings } from "../../ssh/session/server.ts";
+import { CaError } from "../../ca/types.ts";
 import type { Channel } from "../../ssh/connection/types.ts";
 import { ca, krl } from "./ca.ts";
 import { cert } from "./cert.ts";
-import { type Command, type CommandContext, CommandError, EXIT, MAX_INPUT, type Output } from "./command.ts";
+import {
+  CA_EXITS,
+  type Command,
+  type CommandContext,
+  CommandError,
+  EXIT,
+  MAX_INPUT,
+  type Output,
+} from "./command.ts";
 import { helpOf } from "./help.ts";
 import { join } from "./join.ts";
 import { knownHosts } from "./known_hosts.ts";
@@ -99,6 +108,7 @@ async function outcomeOf(
     return await run() ??
       { err: [`there is no command '${printable(name, 40)}' here; try help`], exit: EXIT.unknown };
   } catch (error) {
+    if (error instanceof CaError) return { err: [error.message], exit: CA_EXITS[error.code] };
     if (!(error instanceof CommandError)) throw error;
     return { err: [error.message], exit: error.exit, rule: error.rule };
   }
