@@ -63,6 +63,9 @@ export interface AgentHost {
 /** How long a forward waits for a gateway before it gives up on a connection, in milliseconds. */
 const LINK_PATIENCE_MS = 10_000;
 
+/** How often is looked whether there is a token again, in milliseconds. */
+const TOKEN_RETRY_MS = 20_000;
+
 /** What an agent is made of, read and checked. */
 interface AgentParts {
   readonly state: StateFolder;
@@ -215,6 +218,7 @@ export class Agent {
   async #certified(link: GatewayLink): Promise<void> {
     const { clock, random, log } = this.#host;
     const { state, credentials, hostKey } = this.#parts;
+    if (link.standIn) return await this.#untilToken(link);
     const serves = this.#config.exposures.some(({ target }) => target === "ssh");
     await keepCertificates(link, {
       hostKey: serves ? hostKey : undefined,
@@ -226,6 +230,28 @@ export class Agent {
       said: this.#said,
       signal: this.#life.signal,
     });
+  }
+
+  /**
+   * Goes back to the token once there is one: to the gateway a certificate is another identity, which gets no
+   * certificates. The name can only change hands when the connection ends: so at a moment when nobody uses it.
+   */
+  async #untilToken(link: GatewayLink): Promise<void> {
+    const { clock, random, log } = this.#host;
+    const { signal } = this.#life;
+    let ended = false;
+    link.closed.then(() => ended = true);
+    while (!ended && !signal.aborted) {
+      await clock.sleep(TOKEN_RETRY_MS * (1 + random()) / 2, signal).catch(() => {});
+      if (ended || signal.aborted) return;
+      if (!await this.#parts.credentials.hasToken(link.gateway, signal)) continue;
+      if (link.channelCount > 0 || ended) continue;
+      log({
+        event: "info",
+        message: `there is a token for ${formatGateway(link.gateway)} again: logging in anew`,
+      });
+      link.close();
+    }
   }
 
   /** Ends the logins that what the gateway has revoked takes back. */

@@ -32,6 +32,8 @@ export interface DialCredentials {
    * never.
    */
   expiresAt(method: string): number | undefined;
+  /** Whether who logged in by `method` did so with what stands in for a token: it gets no certificates. */
+  standsIn?(method: string): boolean;
   /** To be called once when the login was not by key; the connection is good for nothing else. */
   readonly enrol?: (connection: ClientConnection, signal: AbortSignal) => Promise<void>;
 }
@@ -75,6 +77,17 @@ export class AgentCredentials {
       "files",
       `the file that --join names has gone, and this agent is not enrolled at ${formatGateway(gateway)}`,
     );
+  }
+
+  /** Whether a token can be had for the gateway now. */
+  async hasToken(gateway: GatewayAddress, signal: AbortSignal): Promise<boolean> {
+    const { token, audience, clock } = this.#options;
+    try {
+      const text = await token?.read(audience ?? audienceFor(gateway), signal);
+      return text !== undefined && (expiryOf(text) ?? Infinity) > clock.now();
+    } catch {
+      return false;
+    }
   }
 
   /** @throws {AgentError} where waiting would not help; any other error when it may */
@@ -131,6 +144,7 @@ export class AgentCredentials {
         return `the token of ${source.label}${when}: is its issuer trusted there, and is it for the audience ` +
           `${audience ?? audienceFor(gateway)}?`;
       },
+      standsIn: (method) => method === "publickey" && identities.path === undefined,
       // What an opaque token says of itself cannot be known: it may have expired.
       expiresAt: (method) =>
         method === "publickey"

@@ -36,6 +36,8 @@ export interface Connected {
   readonly ssh: ClientConnection;
   /** From when on it opens nothing new for us, in milliseconds since 1970; undefined: never. */
   readonly expiresAt?: number;
+  /** What logged in stands in for a token that could not be had. */
+  readonly standIn: boolean;
 }
 
 /**
@@ -54,7 +56,9 @@ export async function connectGateway(
     const ssh = await logIn(gateway, context, shown, signal, prepare);
     const method = ssh.authenticated.methods.at(-1) ?? "none";
     const { enrol } = shown;
-    if (!enrol || enrolled || method === "publickey") return { ssh, expiresAt: shown.expiresAt(method) };
+    if (!enrol || enrolled || method === "publickey") {
+      return { ssh, expiresAt: shown.expiresAt(method), standIn: shown.standsIn?.(method) ?? false };
+    }
     try {
       await enrol(ssh, signal);
     } finally {

@@ -46,6 +46,8 @@ export class GatewayLink {
   readonly drained: Promise<void>;
   /** Whether it is one of ours, which has commands and answers our requests. */
   readonly ours: boolean;
+  /** What logged in stands in for a token that could not be had: it gets no certificates. */
+  readonly standIn: boolean;
   readonly #connection: ClientConnection;
   readonly #expiresAt?: number;
   readonly #context: LinkContext;
@@ -55,7 +57,7 @@ export class GatewayLink {
 
   private constructor(
     gateway: GatewayAddress,
-    { ssh, expiresAt }: Connected,
+    { ssh, expiresAt, standIn }: Connected,
     context: LinkContext,
     told: { readonly drained: Promise<void>; readonly trust: Notice },
     { registrations, ours }: Registered,
@@ -70,6 +72,7 @@ export class GatewayLink {
     this.drained = told.drained;
     this.registrations = registrations;
     this.ours = ours;
+    this.standIn = standIn;
   }
 
   /**
