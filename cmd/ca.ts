@@ -1,4 +1,5 @@
 /** The certificate authority that stands alone: parse, wire, run, drain. */
+import { CaError } from "../src/ca/types.ts";
 import { systemFiles } from "../src/deno/files.ts";
 import { httpsClient } from "../src/deno/https_client.ts";
 import { denoNet } from "../src/deno/net.ts";
@@ -30,7 +31,7 @@ import { openSqliteStore } from "../src/store/sqlite.ts";
 import { StoreError } from "../src/store/types.ts";
 import { Audit } from "../src/telemetry/audit.ts";
 import { configureLogging, logger } from "../src/telemetry/log.ts";
-import { type CaFlags, parseCaFlags } from "./ca_flags.ts";
+import { type CaFlags, parseCaFlags, type Rotation } from "./ca_flags.ts";
 
 /** Files of records in the state folder: 64 MiB each, of which eight old ones are kept. */
 const JOURNAL_LIMITS = { maxBytes: 64 * 1024 * 1024, keep: 8 };
@@ -52,7 +53,8 @@ async function run(args: readonly string[]): Promise<ExitReason> {
   if (!flags) return "ended";
   const config = await resolve(flags);
   configureLogging({ format: config.log, write: (line) => writeLine(Deno.stderr, line) });
-  if (flags.token) return await tokens(config, flags);
+  if (flags.token) return await tokens(config, flags.settings, flags.token);
+  if (flags.rotation) return await rotate(config, flags.settings, flags.rotation);
   if (flags.check) return await check(config);
   const state = await openStateFolder(config.state, "ca.lock");
   try {
@@ -197,25 +199,53 @@ function tokensOf(config: AuthorityServerConfig) {
   return { verifier, issuers: new Set(issuers.map(({ issuer }) => issuer)) };
 }
 
-/** Runs beside the authority, or instead of it when it does not run. */
-async function tokens(config: AuthorityServerConfig, flags: CaFlags): Promise<ExitReason> {
+/** Runs beside the authority, or in its place when it does not run. */
+async function tokens(
+  config: AuthorityServerConfig,
+  flags: CaFlags["settings"],
+  command: TokenCommand,
+): Promise<ExitReason> {
   const state = await openBeside(config.state);
   try {
-    const kept = await keptSettings(state);
-    if (kept && flags.settings.domain !== undefined && kept.domain !== config.domain) {
-      throw new StartError("usage", `--domain: the authority here is ${kept.domain}`);
-    }
     // The authority sets files aside; this only adds to them.
     const limits = { ...JOURNAL_LIMITS, maxBytes: Number.MAX_SAFE_INTEGER };
-    await using opened = await open(kept ?? config, state, [], limits);
+    await using opened = await open(await ownConfig(config, flags, state), state, [], limits);
     const by = { identity: localUser(), remote: "local" };
-    const output = await runTokenCommand(flags.token as TokenCommand, opened.services.enrolment.tokens, by);
+    const output = await runTokenCommand(command, opened.services.enrolment.tokens, by);
     await print(Deno.stdout, output.out);
     await print(Deno.stderr, output.err);
     return "ended";
   } finally {
     state.close();
   }
+}
+
+/** Runs in the place of the authority: its roots are in its memory while it runs. */
+async function rotate(
+  config: AuthorityServerConfig,
+  flags: CaFlags["settings"],
+  { kind, overlap }: Rotation,
+): Promise<ExitReason> {
+  const state = await openStateFolder(config.state, "ca.lock");
+  try {
+    await using opened = await open(await ownConfig(config, flags, state), state, []);
+    await opened.services.rotate!(kind, overlap === undefined ? {} : { overlap });
+    return "ended";
+  } catch (error) {
+    if (error instanceof CaError) throw new StartError("files", error.message, { cause: error });
+    throw error;
+  } finally {
+    state.close();
+  }
+}
+
+/** As the authority of this folder runs, where one ever did. @throws {StartError} `usage` when flags say otherwise */
+async function ownConfig(config: AuthorityServerConfig, flags: CaFlags["settings"], state: StateFolder) {
+  const kept = await keptSettings(state);
+  if (kept && flags.domain !== undefined && kept.domain !== config.domain) {
+    throw new StartError("usage", `--domain: the authority here is ${kept.domain}`);
+  }
+  return kept ?? config;
 }
 
 /** The folder, whether the authority has it or not; two of these commands are not at it at once. */

@@ -1,5 +1,6 @@
 /** Flags and subcommands of the authority, from its table of settings. */
-import { Command, CommanderError, Option } from "commander";
+import { Argument, Command, CommanderError, Option } from "commander";
+import { type RootKind, rootKinds } from "../src/ca/local.ts";
 import { authoritySettings } from "../src/gateway/authority/config.ts";
 import type { TokenCommand } from "../src/gateway/authority/token_commands.ts";
 import type { ConfigSources } from "../src/gateway/config.ts";
@@ -12,8 +13,16 @@ export interface CaFlags {
   readonly settings: ConfigSources["flags"];
   readonly config?: string;
   readonly check: boolean;
-  /** What to do beside the running authority; undefined: to be it. */
+  /** What to do beside the running authority, or in its place. Neither: to be it. */
   readonly token?: TokenCommand;
+  readonly rotation?: Rotation;
+}
+
+/** A new root, of a kind. */
+export interface Rotation {
+  readonly kind: RootKind;
+  /** Milliseconds until it signs. */
+  readonly overlap?: number;
 }
 
 /**
@@ -22,8 +31,8 @@ export interface CaFlags {
  */
 export function parseCaFlags(args: readonly string[], version: string): CaFlags | undefined {
   let flags: CaFlags | undefined;
-  const take = (options: Record<string, unknown>, token?: TokenCommand) => {
-    flags = { ...common(options), check: options.check === true, token };
+  const take = (options: Record<string, unknown>, command: Pick<CaFlags, "token" | "rotation"> = {}) => {
+    flags = { ...common(options), check: options.check === true, ...command };
   };
   const program = strict(new Command("ca"))
     .description("The certificate authority of ssh-mesh, for gateways that do not sign themselves.")
@@ -40,17 +49,22 @@ export function parseCaFlags(args: readonly string[], version: string): CaFlags 
     addSettings(strict(token.command(name)).description(description), ["state", "domain"]);
   tokenCommand("create", "make a token, and print it this once")
     .requiredOption("--name <NAME>", "what the gateway will be called: a label, or a name under the domain")
-    .option("--ttl <TIME>", "how long it may be used (default 1h)", duration)
+    .option("--ttl <TIME>", "how long it may be used (default 1h)", duration("--ttl"))
     .option("--json", "as JSON")
     .action(({ name, ttl, json, ...options }) =>
-      take(options, { name: "create", for: name, lifetime: ttl, json: json ?? false })
+      take(options, { token: { name: "create", for: name, lifetime: ttl, json: json ?? false } })
     );
   tokenCommand("ls", "list tokens, used ones too")
     .option("--json", "as JSON")
-    .action(({ json, ...options }) => take(options, { name: "ls", json: json ?? false }));
+    .action(({ json, ...options }) => take(options, { token: { name: "ls", json: json ?? false } }));
   tokenCommand("rm", "take back a token, and what was enrolled and certified with it")
     .argument("<ID>")
-    .action((id, options) => take(options, { name: "rm", id }));
+    .action((id, options) => take(options, { token: { name: "rm", id } }));
+  addSettings(strict(program.command("rotate")), ["state", "domain"])
+    .description("make a new root, while the authority is stopped; a running one is asked by its API")
+    .addArgument(new Argument("<KIND>", "what the root signs").choices(rootKinds))
+    .option("--overlap <TIME>", "until it signs; trusted it is at once (default 24h)", duration("--overlap"))
+    .action((kind: RootKind, { overlap, ...options }) => take(options, { rotation: { kind, overlap } }));
   try {
     program.parse(args, { from: "user" });
   } catch (error) {
@@ -90,12 +104,14 @@ function common(
   return { settings: Object.fromEntries(bySetting), config: config as string | undefined };
 }
 
-function duration(text: string): number {
-  try {
-    return parseDuration(text);
-  } catch (error) {
-    throw new StartError("usage", `--ttl: ${(error as Error).message}`, { cause: error });
-  }
+function duration(flag: string): (text: string) => number {
+  return (text) => {
+    try {
+      return parseDuration(text);
+    } catch (error) {
+      throw new StartError("usage", `${flag}: ${(error as Error).message}`, { cause: error });
+    }
+  };
 }
 
 function epilogue(): string {
@@ -107,6 +123,7 @@ function epilogue(): string {
     "Examples:",
     "  ca --domain ca.mycorp.com --listen 0.0.0.0:15443",
     "  ca token create --name gw1",
+    "  ca rotate user --overlap 24h",
     "  gateway --ca https://ca.mycorp.com:15443 --ca-join TOKEN",
     "",
     formatEndings(exitCodes),

@@ -14,7 +14,7 @@ import { subjectNames } from "../../src/x509/names.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { meshEnvironment } from "../support/mesh.ts";
 import { kubernetesLikeIssuer } from "../support/oidc.ts";
-import { run, start } from "../support/process.ts";
+import { run, start, succeed } from "../support/process.ts";
 import { line, startAuthority } from "./running_authority.ts";
 
 Deno.test("a pod gets certificates by its token, and by its X.509 certificate an SSH certificate that ends with it", async () => {
@@ -129,6 +129,7 @@ Deno.test("each mistake is one sentence and its exit code", async (test) => {
     [["token", "create", "--name", "a", "--ttl", "soon"], "usage", /--ttl: 'soon' is not a duration/],
     [["token", "create", "--name", "a.b", "--state", folder.at("t")], "usage", /no name for a machine/],
     [["token", "rm", "1", "--state", folder.at("t")], "usage", /no such token/],
+    [["rotate", "dns"], "usage", /'dns' is invalid/],
     [["--listen", "127.0.0.1:0=ssh"], "usage", /speaks tls alone/],
     [["--config", config], "usage", /'connect' is for gateways/],
     [["--config", folder.at("none")], "files", /none cannot be read/],
@@ -158,6 +159,31 @@ Deno.test("--check makes nothing and says that all is right; --help and --versio
   assert.equal(help.code, 0);
   for (const { meaning } of Object.values(exitCodes)) assert.ok(help.text.includes(meaning));
   assert.equal((await run(line("--version"), { env })).code, 0);
+});
+
+Deno.test("a root is rotated while the authority is stopped: the old one is trusted on, the new one signs", async () => {
+  using folder = temporaryFolder();
+  const env = meshEnvironment(folder.path);
+  const roots = async (ca: { readonly url: string }) => {
+    const client = httpsClient({ roots: () => undefined, unverified: true, maxAnswer: 65536 });
+    try {
+      const response = await client.fetch(`${ca.url}/api/v1/ca/user.pub`, { method: "GET" });
+      return (await response.text()).trim().split("\n");
+    } finally {
+      client.close();
+    }
+  };
+  let before: string[], state: string;
+  {
+    await using ca = await startAuthority(folder);
+    [before, state] = [await roots(ca), ca.state];
+    const refused = await run(line("rotate", "user", "--state", state), { env });
+    assert.equal(refused.code, exitCodes.state.code);
+  }
+  await succeed(line("rotate", "user", "--overlap", "1ms", "--state", state), { env });
+  await using ca = await startAuthority(folder);
+  const after = await roots(ca);
+  assert.deepEqual([after.length, after[1]], [2, before[0]]);
 });
 
 Deno.test("a state folder in use is said so", async () => {
