@@ -66,7 +66,14 @@ export async function connectRemoteAuthority(options: ConnectOptions): Promise<C
   };
   let authority: RemoteAuthority | undefined;
   try {
-    if (!credential.isValid) await join({ url, token, given, credential, https, clock });
+    const joinNow = () => join({ url, token, given, credential, https, clock });
+    if (!credential.isValid) {
+      await joinNow().catch((error) => {
+        // Who was away for long has heard something once, and goes on trying.
+        if (!credential.wasGiven || token === undefined) throw error;
+        onTrouble?.(error);
+      });
+    }
     authority = new RemoteAuthority({
       link,
       clock,
@@ -85,7 +92,7 @@ export async function connectRemoteAuthority(options: ConnectOptions): Promise<C
     connected.watch(() => {
       connected.authorities().then(({ x509 }) => credential.learn(x509)).catch((error) => onTrouble?.(error));
     });
-    credential.start(link);
+    credential.start(link, token === undefined ? undefined : joinNow);
     return { authority: connected, close };
   } catch (error) {
     close();

@@ -78,6 +78,11 @@ export class GatewayCredential {
     return this.#kept?.roots ?? [];
   }
 
+  /** Whether there ever was one. */
+  get wasGiven(): boolean {
+    return this.#kept?.certified !== undefined;
+  }
+
   /** Whether there is one that has not run out. */
   get isValid(): boolean {
     const { certified } = this.#kept ?? {};
@@ -111,12 +116,17 @@ export class GatewayCredential {
     await this.#write({ ...this.#kept, roots: [...roots] });
   }
 
-  /** Renews it whenever it is time, until {@link close}. @param link whose `self` proves itself with this credential */
-  start(link: AuthorityLink): void {
+  /**
+   * Renews it whenever it is time, until {@link close}.
+   * @param link whose `self` proves itself with this credential
+   * @param joinAgain for when it has run out, and proves nothing any more
+   */
+  start(link: AuthorityLink, joinAgain?: () => Promise<void>): void {
     const now = this.#options.clock.now();
     const { certified } = this.#kept ?? {};
     const due = certified ? Date.parse(certified.renew) - now : 0;
-    this.#cancel = afterLong(this.#options.clock, Math.max(due, 0), () => void this.#renew(link));
+    const renew = () => void this.#renew(link, joinAgain);
+    this.#cancel = afterLong(this.#options.clock, Math.max(due, 0), renew);
   }
 
   close(): void {
@@ -124,18 +134,22 @@ export class GatewayCredential {
     this.#cancel = undefined;
   }
 
-  async #renew(link: AuthorityLink): Promise<void> {
-    const { clock } = this.#options;
+  async #renew(link: AuthorityLink, joinAgain?: () => Promise<void>): Promise<void> {
     try {
-      const body = { csr: this.#kept!.csr };
-      const answer = await link.send("/api/v1/certs/x509", { as: "self", body });
-      const renewed = await readAnswer(link, answer, x509CertificateAnswer);
-      await this.#keep(this.#kept!, renewed);
+      if (!this.isValid && joinAgain) {
+        await joinAgain();
+      } else {
+        const body = { csr: this.#kept!.csr };
+        const answer = await link.send("/api/v1/certs/x509", { as: "self", body });
+        const renewed = await readAnswer(link, answer, x509CertificateAnswer);
+        await this.#keep(this.#kept!, renewed);
+      }
       this.#tell();
-      if (this.#cancel) this.start(link);
+      if (this.#cancel) this.start(link, joinAgain);
     } catch (error) {
       this.#tell(error instanceof Error ? error : new Error(String(error)));
-      if (this.#cancel) this.#cancel = clock.after(RENEWAL_RETRY, () => void this.#renew(link));
+      const again = () => void this.#renew(link, joinAgain);
+      if (this.#cancel) this.#cancel = this.#options.clock.after(RENEWAL_RETRY, again);
     }
   }
 

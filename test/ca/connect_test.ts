@@ -5,7 +5,7 @@ import { type ConnectedAuthority, connectRemoteAuthority } from "../../src/ca/co
 import { CREDENTIAL_FILE } from "../../src/ca/gateway_credential.ts";
 import { httpsClient } from "../../src/deno/https_client.ts";
 import { generatePrivateKey } from "../../src/keys/private_key.ts";
-import { systemClock } from "../../src/platform/clock.ts";
+import { type Clock, systemClock } from "../../src/platform/clock.ts";
 import type { Https } from "../../src/platform/https.ts";
 import { identity } from "../api/scene.ts";
 import { testAuthority } from "../support/authority.ts";
@@ -23,6 +23,14 @@ function memoryState() {
     read: (name: string) => Promise.resolve(files.get(name)),
     write: (name: string, content: Uint8Array<ArrayBuffer>) => Promise.resolve(void files.set(name, content)),
   };
+}
+
+/** Time as it is, but for long waits: they last a quarter of a second. */
+class HastyClock implements Clock {
+  now = systemClock.now;
+  monotonic = systemClock.monotonic;
+  after = (ms: number, callback: () => void) => systemClock.after(ms > 10_000 ? 250 : ms, callback);
+  sleep = systemClock.sleep;
 }
 
 type Connecting = Partial<Parameters<typeof connectRemoteAuthority>[0]> & { readonly url: string };
@@ -174,6 +182,38 @@ Deno.test("who did not hear the answer, or was away too long, comes again with t
   state.files.set(CREDENTIAL_FILE, encodeText(JSON.stringify(key)));
   const second = connect({ url: ca.url, token: await ca.token("gw2"), state });
   await assert.rejects(second, { message: /enrolled already, as gw1\.localhost/ });
+});
+
+Deno.test("a gateway whose certificate ran out while the authority was away starts all the same, and joins again", async () => {
+  using folder = temporaryFolder();
+  const state = memoryState();
+  let url: string;
+  let token: string;
+  {
+    await using ca = await startAuthority(folder);
+    [url, token] = [ca.url, await ca.token("gw1")];
+    (await connect({ url, token, state })).close();
+  }
+  const kept = JSON.parse(new TextDecoder().decode(state.files.get(CREDENTIAL_FILE)));
+  kept.certified.expires = kept.certified.renew = new Date(0).toISOString();
+  state.files.set(CREDENTIAL_FILE, encodeText(JSON.stringify(kept)));
+  const clock = new HastyClock();
+  const troubles: (string | undefined)[] = [];
+  using connected = await connect({
+    url,
+    token,
+    state,
+    clock,
+    onTrouble: (error) => troubles.push(error?.message),
+  });
+  assert.match(troubles[0]!, /cannot be reached/);
+  assert.equal((await connected.authority.authorities()).user.length, 1);
+  await using _ = await startAuthority(folder, "--listen", `127.0.0.1:${new URL(url).port}`);
+  const publicKey = (await generatePrivateKey("ssh-ed25519")).publicKey;
+  await waitUntil("that it has joined", async () => {
+    const asked = connected.authority.issueUser({ identity: identity(), publicKey, remote: "x" });
+    return await asked.then(() => true, () => false);
+  });
 });
 
 Deno.test("while the authority is away, what it last said counts, over a restart too; then it is back", async () => {
