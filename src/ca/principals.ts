@@ -1,7 +1,8 @@
 /** What may stand in a certificate as a principal. Pure. */
 import { parseIp } from "../bytes/ip_address.ts";
 import { printable } from "../bytes/printable.ts";
-import { GROUP_PREFIX, normalizeDomain } from "../identity/names.ts";
+import { GROUP_PREFIX, NAME_PREFIX, normalizeDomain } from "../identity/names.ts";
+import type { Identity } from "../identity/principal.ts";
 import { CaError } from "./types.ts";
 
 /** Principals of one certificate: OpenSSH takes no more. */
@@ -23,19 +24,18 @@ export function principalFault(text: string): string | undefined {
   return bad ? `'${bad[0]}' is in it` : undefined;
 }
 
+/** Who is certified. */
+export type Certified = Pick<Identity, "kind" | "name" | "fqdn" | "groups">;
+
 /**
- * The principals of a user certificate: the identity's name, what the profile adds, and `group:NAME` for each group.
+ * The principals of a user certificate: the identity's name ({@link principalOf}), what the profile adds, and `group:NAME`
+ * for each group.
  * @throws {CaError} `refused`
  */
-export function userPrincipals(
-  { name, groups }: { readonly name: string; readonly groups: readonly string[] },
-  further: readonly string[],
-): string[] {
-  if (name.startsWith(GROUP_PREFIX)) {
-    throw new CaError("refused", `the name '${printable(name)}' would read as a group`);
-  }
+export function userPrincipals(bearer: Certified, further: readonly string[]): string[] {
+  const { groups } = bearer;
   if (groups.includes("")) throw new CaError("refused", "a group without a name cannot be certified");
-  const all = [...new Set([name, ...further, ...groups.map((group) => GROUP_PREFIX + group)])];
+  const all = [...new Set([principalOf(bearer), ...further, ...groups.map((group) => GROUP_PREFIX + group)])];
   for (const principal of all) {
     const fault = principalFault(principal);
     if (fault) throw new CaError("refused", `'${printable(principal)}' cannot be certified: ${fault}`);
@@ -44,6 +44,26 @@ export function userPrincipals(
     throw new CaError("refused", `more than ${MAX_PRINCIPALS} names and groups`);
   }
   return all;
+}
+
+/**
+ * A name as a principal. A stock sshd that trusts the authority opens the account that is called as a principal is, so what
+ * an issuer calls somebody must never be an account's name: `root` becomes `name:root`. As they are stay names with a
+ * letter that no account has (`@`, `/`, `:`), and full names that the credential itself proves.
+ */
+function principalOf({ kind, name, fqdn }: Pick<Certified, "kind" | "name" | "fqdn">): string {
+  const prefix = [GROUP_PREFIX, NAME_PREFIX].find((prefix) => name.toLowerCase().startsWith(prefix));
+  if (prefix !== undefined) {
+    throw new CaError(
+      "refused",
+      `the name '${printable(name)}' would read as '${prefix}' and something else`,
+    );
+  }
+  if (kind !== "key" && /^(SHA256|MD5):/i.test(name)) {
+    throw new CaError("refused", `the name '${printable(name)}' would read as somebody's key`);
+  }
+  const isFullName = fqdn !== undefined && name.includes(".");
+  return name === "" || /[@/:]/.test(name) || isFullName ? name : NAME_PREFIX + name;
 }
 
 /**

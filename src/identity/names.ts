@@ -3,6 +3,8 @@ import { type Identity, IdentityError, isUnderDomain } from "./principal.ts";
 
 /** Principals of a certificate that begin so name groups: no bearer may be called like one. */
 export const GROUP_PREFIX = "group:";
+/** Principals of our own certificates that begin so are names that alone could be an account's: `name:root`. */
+export const NAME_PREFIX = "name:";
 
 /** What a name tells about its bearer. */
 export type Named = Pick<Identity, "name" | "email" | "fqdn" | "trustDomain">;

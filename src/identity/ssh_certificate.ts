@@ -1,7 +1,7 @@
 /** From an OpenSSH user certificate that has passed every check to an identity. */
 import { FOREVER } from "../cert/certificate.ts";
 import type { Certificate } from "../cert/types.ts";
-import { GROUP_PREFIX, meaningOf, type TrustDomains } from "./names.ts";
+import { GROUP_PREFIX, meaningOf, NAME_PREFIX, type TrustDomains } from "./names.ts";
 import { type CredentialLimits, type Identity, IdentityError } from "./principal.ts";
 
 export interface CertificateContext extends TrustDomains {
@@ -18,7 +18,7 @@ export interface CertificateContext extends TrustDomains {
 /**
  * The identity that a user certificate proves. The *first* principal that is no group is subject and name; the others
  * are in `claims.principals`. The key id decides nothing.
- * What a principal means: {@link meaningOf}.
+ * What a principal means: {@link meaningOf}; `name:` in front of one of our own authority's is no part of the name.
  *
  * @param certificate checked: authority, signature, role, time, critical options, revocation
  * @throws {IdentityError} when no principal names anybody, or the first one names what this authority may not
@@ -33,7 +33,8 @@ export function certificateIdentity(
     .map((principal) => principal.slice(GROUP_PREFIX.length));
   const [subject] = principals;
   if (!subject) throw new IdentityError("no-name", "the certificate names nobody: it has no principal");
-  const named = meaningOf(subject, context);
+  const isBareName = context.ours && subject.startsWith(NAME_PREFIX);
+  const named = isBareName ? { name: subject.slice(NAME_PREFIX.length) } : meaningOf(subject, context);
   return {
     kind: "ssh-cert",
     issuer: `ssh-ca:${context.authority}`,

@@ -99,6 +99,27 @@ Deno.test("what the authority certifies, it reads back as the same person with t
   );
 });
 
+Deno.test("a token whose subject is root gets no certificate for root, and is called root in rules all the same", async () => {
+  using made = await scene();
+  const names = ["root", "web.mesh.example"];
+  const context = {
+    fingerprint: await someKey.fingerprint(),
+    authority: "SHA256:x",
+    trustDomain: "mesh.example",
+    ours: true,
+  };
+  for (const name of names) {
+    const { certificate } = await made.authority.issueUser(user(ann({ name, subject: name })));
+    assert.deepEqual(certificate.principals, [`name:${name}`]);
+    assert.equal(await fault(made, certificate, name), "principal");
+    const { fqdn, trustDomain, ...identity } = certificateIdentity(certificate, context);
+    assert.deepEqual([identity.name, fqdn, trustDomain], [name, undefined, undefined]);
+    // Of another's authority it is what is written.
+    assert.equal(certificateIdentity(certificate, { ...context, ours: false }).name, `name:${name}`);
+  }
+  await assert.rejects(made.authority.issueUser(user(ann({ name: "group:sre" }))), fails("refused"));
+});
+
 Deno.test("two certificates for one key, one of a user and one of a host, are signed by different roots", async () => {
   using made = await scene();
   const { authority } = made;
@@ -515,7 +536,7 @@ Deno.test("rotating X.509 roots: chains lead to the new one, both are trusted", 
 Deno.test("a closed authority leaves no timer behind", async () => {
   const made = await scene();
   await made.authority.rotate("host");
-  assert.equal(made.clock.pending, 1);
+  assert.equal(made.clock.pending, 2, "the next root, and forgetting");
   made.authority.close();
   assert.equal(made.clock.pending, 0);
 });

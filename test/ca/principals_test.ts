@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
-import { hostPrincipals, principalFault, userPrincipals } from "../../src/ca/principals.ts";
+import { type Certified, hostPrincipals, principalFault, userPrincipals } from "../../src/ca/principals.ts";
 import { CaError } from "../../src/ca/types.ts";
 
+/** Somebody with a token. */
+const called = (name: string, groups: readonly string[] = [], more: Partial<Certified> = {}): Certified => ({
+  kind: "jwt",
+  name,
+  groups,
+  ...more,
+});
 const refused = (error: unknown) => error instanceof CaError && error.code === "refused";
 
 Deno.test("principal games: what could mean more than itself is never certified", () => {
@@ -29,49 +36,70 @@ Deno.test("principal games: what could mean more than itself is never certified"
   ];
   for (const name of games) {
     assert.notEqual(principalFault(name), undefined, JSON.stringify(name));
-    assert.throws(() => userPrincipals({ name, groups: [] }, []), refused, JSON.stringify(name));
-    assert.throws(
-      () => userPrincipals({ name: "ann", groups: [name] }, []),
-      refused,
-      `group ${JSON.stringify(name)}`,
-    );
+    assert.throws(() => userPrincipals(called(name), []), refused, JSON.stringify(name));
+    assert.throws(() => userPrincipals(called("ann", [name]), []), refused, `group ${JSON.stringify(name)}`);
     assert.throws(() => hostPrincipals([name], { domain: "mesh.example", gateway: true }), refused);
   }
 });
 
 Deno.test("an empty group is none", () => {
   // `group:` alone would be a principal that verifiers compare with nothing in particular.
-  assert.throws(() => userPrincipals({ name: "ann", groups: [""] }, []), refused);
+  assert.throws(() => userPrincipals(called("ann", [""]), []), refused);
 });
 
 Deno.test("a name that reads as a group is refused: nobody makes himself a member", () => {
-  assert.throws(() => userPrincipals({ name: "group:sre", groups: [] }, []), refused);
+  for (const name of ["group:sre", "Group:sre"]) {
+    assert.throws(() => userPrincipals(called(name), []), refused, name);
+  }
 });
 
 Deno.test("names of people, workloads and keys are principals, and groups follow", () => {
-  const names = [
-    "ann@mycorp.example",
-    "ann+tag@mycorp.example",
-    "web@shop.prod.example",
-    "SHA256:hGaFr0mwXr1Vmyz+A/4kfCYf1Vd3DN4Q6yOrIU1xG7k",
-    "jörg@mycorp.example",
-    "12345",
+  const names: [string, Partial<Certified>?][] = [
+    ["ann@mycorp.example"],
+    ["ann+tag@mycorp.example"],
+    ["web@shop.prod.example", { fqdn: "web.shop.svc.prod.example" }],
+    ["build.my-project", { fqdn: "build.my-project.gcp.mesh.example" }],
+    ["web.mesh.example", { kind: "key", fqdn: "web.mesh.example" }],
+    ["SHA256:hGaFr0mwXr1Vmyz+A/4kfCYf1Vd3DN4Q6yOrIU1xG7k", { kind: "key" }],
+    ["jörg@mycorp.example"],
+    ["mycorp/app"],
+    ["spiffe://prod.example/vm/7"],
   ];
-  for (const name of names) {
-    assert.deepEqual(userPrincipals({ name, groups: ["sre", "ci"] }, ["deploy"]), [
+  for (const [name, more] of names) {
+    assert.deepEqual(userPrincipals(called(name, ["sre", "ci"], more), ["deploy"]), [
       name,
       "deploy",
       "group:sre",
       "group:ci",
     ]);
   }
-  assert.deepEqual(userPrincipals({ name: "ann", groups: ["a", "a"] }, ["ann"]), ["ann", "group:a"]);
+  assert.deepEqual(userPrincipals(called("a@b", ["a", "a"]), ["a@b"]), ["a@b", "group:a"]);
+});
+
+Deno.test("no name that an issuer gives opens an account of a stock sshd: bare ones are marked", () => {
+  for (const name of ["root", "Root", "12345", "auth0|7", "john.doe", "web.mesh.example", "localhost"]) {
+    assert.deepEqual(userPrincipals(called(name), []), [`name:${name}`]);
+  }
+  // One label of a credential's own is one too; two bearers never share the mark.
+  assert.deepEqual(userPrincipals(called("root", [], { kind: "x509", fqdn: "root" }), []), ["name:root"]);
+  assert.throws(() => userPrincipals(called("name:root"), []), refused);
+  assert.throws(() => userPrincipals(called("Name:root"), []), refused);
+  // What the operator adds is an account's name where he wants one.
+  assert.deepEqual(userPrincipals(called("root"), ["deploy"]), ["name:root", "deploy"]);
+});
+
+Deno.test("a name that reads as a key is that key's alone", () => {
+  const name = "SHA256:hGaFr0mwXr1Vmyz+A/4kfCYf1Vd3DN4Q6yOrIU1xG7k";
+  for (const kind of ["jwt", "oidc", "x509"] as const) {
+    assert.throws(() => userPrincipals(called(name, [], { kind }), []), refused, kind);
+    assert.throws(() => userPrincipals(called(name.toLowerCase(), [], { kind }), []), refused, kind);
+  }
 });
 
 Deno.test("more groups than a certificate holds are refused and not cut short", () => {
   const groups = Array.from({ length: 256 }, (_, n) => `g${n}`);
-  assert.throws(() => userPrincipals({ name: "ann", groups }, []), refused);
-  assert.equal(userPrincipals({ name: "ann", groups: groups.slice(1) }, []).length, 256);
+  assert.throws(() => userPrincipals(called("ann", groups), []), refused);
+  assert.equal(userPrincipals(called("ann", groups.slice(1)), []).length, 256);
 });
 
 Deno.test("a host certificate names full DNS names and nothing else", () => {
