@@ -36,7 +36,12 @@ const PREFIX = "askpass-";
 export function addAskpassCommand(program: Command, cli: Cli): void {
   const command = program.command("askpass")
     .description("answers the gateway's question for a token when ssh asks it, and no other question")
-    .argument("<PROMPT>", "what ssh shows");
+    .argument("<PROMPT>", "what ssh shows")
+    .addHelpText(
+      "after",
+      `\nWho asks must be the gateway by the name in --gateway, or one of those in ${HOSTS_VARIABLE} (between\n` +
+        "spaces): ssh says its HostKeyAlias where there is one.",
+    );
   addExamples(
     run(cli, command, async (flags, [prompt]) => {
       const answer = await answerPrompt(cli.host, flags, prompt);

@@ -55,6 +55,30 @@ function addCa(program: Command, cli: Cli): void {
       ["sshm ca x509 > roots.pem", "for whoever checks X.509 certificates"],
     ],
   );
+  addRotate(command, cli);
+}
+
+interface RotateFlags {
+  readonly overlap?: string;
+}
+
+function addRotate(parent: Command, cli: Cli): void {
+  const command = parent.command("rotate")
+    .description("make a new root: trusted at once, and the one that signs after a time")
+    .addArgument(new Argument("<KIND>", "of which certificates").choices(AUTHORITIES))
+    .option("--overlap <DURATION>", "until it signs; 0: at once (default: 24h)", readOverlap);
+  addExamples(
+    run<RotateFlags>(cli, command, async (flags, [kind]) => {
+      const overlap = flags.overlap === undefined ? [] : ["--overlap", flags.overlap];
+      await asked(cli, flags, ["ca", "rotate", kind, ...overlap]);
+      if (flags.json) await printJson(cli.host, { rotated: kind });
+    }),
+    [["sshm ca rotate user", "what the old root has signed counts until it expires"]],
+  );
+}
+
+function readOverlap(text: string): string {
+  return text === "0" ? text : readTtl(text);
 }
 
 function addKrl(program: Command, cli: Cli): void {

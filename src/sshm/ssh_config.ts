@@ -1,6 +1,7 @@
 /** The text of an ssh_config (ssh_config(5)) by which stock ssh reaches nodes by name. Pure. */
 import type { GatewayAddress } from "../agent/gateway_address.ts";
 import { formatGateway } from "../agent/gateway_address.ts";
+import { parseKnownHosts } from "../keys/known_hosts.ts";
 import { ipAddress, normalizeName, shortName } from "../routing/names.ts";
 
 export interface SshConfigFacts {
@@ -70,6 +71,20 @@ export function formatSshConfig(facts: SshConfigFacts): string {
   const blocks = [...(proxy ? [] : [gatewayBlock]), ...nodeBlocks, others];
   return `# Nodes behind the gateway ${formatGateway(gateway)}, by 'sshm ssh-config'.\n` +
     blocks.map(formatBlock).join("\n");
+}
+
+/**
+ * Lines of a known_hosts file that a gateway gave, as they are. It speaks for its own hosts, not for everybody's.
+ * @throws {TypeError} what is wrong with them
+ */
+export function requireOwnHosts(text: string): string {
+  const { entries, faults } = parseKnownHosts(text);
+  if (entries.length === 0 || faults.length > 0) throw new TypeError("is no list of known hosts");
+  const isForAll = (pattern: string) => /^[*?.]*$/.test(pattern) || pattern.startsWith("!");
+  if (entries.some(({ hosts }) => hosts.split(",").some(isForAll))) {
+    throw new TypeError("speaks for every host");
+  }
+  return text;
 }
 
 function formatBlock([patterns, settings]: Block): string {

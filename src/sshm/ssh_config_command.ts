@@ -3,7 +3,6 @@ import type { Command } from "commander";
 import { formatGateway } from "../agent/gateway_address.ts";
 import { expandHome } from "../agent/text_file.ts";
 import { decodeText } from "../bytes/bytes.ts";
-import { parseKnownHosts } from "../keys/known_hosts.ts";
 import { fullName, ipAddress, NameError, normalizeName } from "../routing/names.ts";
 import { addExamples, type Cli, run } from "./cli.ts";
 import { SshmError } from "./exit_codes.ts";
@@ -12,7 +11,7 @@ import { explained, openGateway, requireGateway } from "./gateway.ts";
 import type { SshmHost } from "./host.ts";
 import { print, printJson } from "./output.ts";
 import { runRemote } from "./remote_commands.ts";
-import { formatSshConfig } from "./ssh_config.ts";
+import { formatSshConfig, requireOwnHosts } from "./ssh_config.ts";
 import { writeText } from "./write_text.ts";
 
 interface Flags {
@@ -80,6 +79,11 @@ async function configText(
   const identities = await Promise.all(flags.identity.map((path) => absolute(host, path)));
   const saved = flags.saveHosts === undefined ? [] : [flags.saveHosts];
   const knownHosts = await Promise.all([...saved, ...flags.knownHosts].map((path) => absolute(host, path)));
+  const { tokenFile, tokenCommand } = flags;
+  const tokenWords = [
+    ...(tokenFile === undefined ? [] : ["--token-file", await absolute(host, tokenFile)]),
+    ...(tokenCommand === undefined ? [] : ["--token-command", tokenCommand]),
+  ];
   try {
     return formatSshConfig({
       gateway,
@@ -97,6 +101,7 @@ async function configText(
           ...knownHosts.flatMap((path) => ["--known-hosts", path]),
           ...flags.gatewayKey.flatMap((fingerprint) => ["--gateway-key", fingerprint]),
           ...identities.flatMap((path) => ["--identity", path]),
+          ...tokenWords,
           "proxy",
         ],
       }),
@@ -119,13 +124,23 @@ async function ask(host: SshmHost, flags: Flags & GlobalFlags, nodes: boolean): 
   try {
     return {
       ...(nodes && { nodes: readNodes(await say("ls --json")) }),
-      ...(flags.saveHosts !== undefined && { hosts: requireHosts(await say("known-hosts")) }),
+      ...(flags.saveHosts !== undefined && { hosts: readHosts(await say("known-hosts")) }),
     };
   } catch (error) {
     throw explained(error, formatGateway(requireGateway(flags)));
   } finally {
     connection.close();
     await connection.closed;
+  }
+}
+
+/** @throws {SshmError} `failed` */
+function readHosts(text: string): string {
+  try {
+    return requireOwnHosts(text);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new SshmError("failed", `the gateway's answer to 'known-hosts' ${error.message}`);
   }
 }
 
@@ -138,15 +153,6 @@ function readNodes(text: string): NonNullable<Answer["nodes"]> {
     names: serving.map(({ name }) => readName(name)),
     ...(aliased && { domain: aliased.name.slice(aliased.alias!.length + 1) }),
   };
-}
-
-/** The gateway speaks for its own hosts, not for everybody's. @throws {SshmError} `failed` */
-function requireHosts(text: string): string {
-  const { entries, faults } = parseKnownHosts(text);
-  const forAll = entries.some(({ hosts }) => hosts.split(",").some((pattern) => /^[*?.]*$/.test(pattern)));
-  if (entries.length > 0 && faults.length === 0 && !forAll) return text;
-  const what = forAll ? "speaks for every host" : "is no list of known hosts";
-  throw new SshmError("failed", `the gateway's answer to 'known-hosts' ${what}`);
 }
 
 interface Entry {

@@ -98,6 +98,56 @@ peerTest(
   },
 );
 
+peerTest(
+  "roots that the gateway made are rotated by a command, and known after a restart",
+  [openssh],
+  async (t) => {
+    await using scene = await identityScene();
+    await using pod = await scene.startPod({ namespace: "shop", account: "web" }, { args: SRE_MAY });
+    const ann = await scene.person("ann", ANN);
+    await ann.signIn();
+    await using live = await echoing(ann, pod.fqdn);
+    const roots = async (kind: string) => (await scene.sshm("ca", kind)).text.trimEnd().split("\n");
+    const [before] = await roots("user");
+    for (const kind of ["user", "host", "x509"]) {
+      const rotated = await scene.sshm("ca", "rotate", kind, "--overlap", "0");
+      assert.equal(rotated.code, 0, rotated.stderr);
+    }
+    const [now, ...older] = await roots("user");
+    assert.notEqual(now, before);
+    assert.deepEqual(older, [before]);
+    await t.step(
+      "new certificates are by the new root, on both sides, and the old ones still count",
+      async () => {
+        const late = await scene.person("late", ANN);
+        await waitUntil("the node's certificate by the new root", async () => {
+          await late.signIn();
+          return (await late.ssh(["-o", "BatchMode=yes", pod.fqdn, "true"])).code === 0;
+        });
+        const { text } = await succeed(["ssh-keygen", "-lf", scene.folder.write("now.pub", `${now}\n`)]);
+        assert.ok((await readWithKeygen(late.certificate))["Signing CA"].includes(text.split(" ")[1]));
+        const old = await ann.ssh(["-o", "BatchMode=yes", pod.fqdn, "echo in"], {
+          env: { HOME: ann.folder.path },
+        });
+        assert.equal(old.text, "in\n", old.stderr);
+        await live.echo();
+      },
+    );
+    await t.step("only who has the right may", async () => {
+      const { code } = await ann.ssh(["-o", "BatchMode=yes", "gw", "ca", "rotate", "user"], {
+        env: { HOME: ann.folder.path },
+      });
+      assert.equal(code, 77);
+    });
+    await t.step("after a crash the same ones are there", async () => {
+      const all = await roots("user");
+      await scene.gateway.kill();
+      scene.gateway = await scene.gateway.restart();
+      assert.deepEqual(await roots("user"), all);
+    });
+  },
+);
+
 interface RunningAuthority extends AsyncDisposable {
   /** Arguments for the next gateway that uses it. @param name of the gateway there */
   gatewayArgs(name: string): Promise<string[]>;

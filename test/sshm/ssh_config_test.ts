@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatSshConfig, type SshConfigFacts } from "../../src/sshm/ssh_config.ts";
+import { formatSshConfig, requireOwnHosts, type SshConfigFacts } from "../../src/sshm/ssh_config.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { openssh, peerTest } from "../support/peers.ts";
 import { succeed } from "../support/process.ts";
@@ -84,4 +84,27 @@ Deno.test("what cannot be written in an ssh_config is refused", () => {
   assert.throws(() => formatSshConfig({ ...FACTS, knownHosts: ['/a"b'] }), /cannot be written/);
   assert.throws(() => formatSshConfig({ ...FACTS, proxy: ["x\ny"] }), /cannot be written/);
   assert.throws(() => formatSshConfig({ ...FACTS, gateway: { hostname: "a#b", port: 1 } }));
+});
+
+Deno.test("a gateway that has a host certificate is known by its domain, where it is reached by another name", () => {
+  const named = (hostname: string, certified?: boolean) =>
+    formatSshConfig({ ...FACTS, gateway: { hostname, port: 15022 }, certified });
+  assert.match(
+    named("192.0.2.1", true),
+    /^Host mesh-192\.0\.2\.1\n {2}HostName 192\.0\.2\.1\n {2}HostKeyAlias mycorp\.com$/m,
+  );
+  assert.doesNotMatch(named("mycorp.com", true), /^ {2}HostName .*\n {2}HostKeyAlias/m);
+  assert.doesNotMatch(named("192.0.2.1"), /HostKeyAlias mycorp\.com$/m);
+});
+
+Deno.test("a gateway's known hosts are taken as they are, unless they speak for everybody's", () => {
+  const key = `ssh-ed25519 ${btoa("\0\0\0\x0bssh-ed25519\0\0\0\x20" + "k".repeat(32))}`;
+  const good = `@cert-authority *.mycorp.com,[mycorp.com]:15022 ${key}\nmycorp.com ${key}\n`;
+  assert.equal(requireOwnHosts(good), good);
+  for (const hosts of ["*", "web,*", "*.*", "?*", "!web,*.mycorp.com"]) {
+    assert.throws(() => requireOwnHosts(`@cert-authority ${hosts} ${key}\n`), /speaks for every host/, hosts);
+  }
+  for (const text of ["", "hello\n", `mycorp.com ${key}\nnonsense\n`]) {
+    assert.throws(() => requireOwnHosts(text), /no list of known hosts/, text);
+  }
 });
