@@ -91,11 +91,13 @@ function makeScene(
   const clock = new FakeClock();
   const events: AgentEvent[] = [];
   const log = (event: AgentEvent) => void events.push(event);
+  /** Nothing of it outlives a test. */
+  const served = new Set<Promise<unknown>>();
   const authorities = new GatewayAuthorities({
     clock,
     random: () => 0,
     log,
-    onChange: () => void server.judgeAnew(),
+    onChange: () => void served.add(server.judgeAnew()),
   });
   const files: LoginFiles = { keys: parseAuthorizedKeys(lines).keys, authorities: [] };
   const server: BuiltInServer = new BuiltInServer({
@@ -121,7 +123,6 @@ function makeScene(
   });
   const life = new AbortController();
   const sources: Authority[] = [];
-  const served = new Set<Promise<unknown>>();
   return {
     clock,
     events,
@@ -134,11 +135,13 @@ function makeScene(
       const [near, far] = duplexPair();
       served.add(server.serve(far, { address: from, port: 4711 }, { signal: life.signal }));
       try {
-        return await connectSsh(near, {
+        const client = await connectSsh(near, {
           crypto: nodeCrypto,
           verifyHostKey: () => true,
           auth: { user, credentials: [{ method: "publickey", signers: [signer] }] },
         });
+        served.add(client.closed);
+        return client;
       } catch {
         return undefined;
       }
