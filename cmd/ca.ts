@@ -94,7 +94,9 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
   const paths = config.policy === undefined ? [] : [config.policy];
   const policySeen = await describeAll(systemFiles, paths);
   const policy = await loadAuthorityPolicy(systemFiles, config.policy);
-  const roots = await readX509Files(systemFiles, config.x509Roots);
+  const x509Seen = await describeAll(systemFiles, config.x509Roots.map(({ file }) => file));
+  const readRoots = () => readX509Files(systemFiles, config.x509Roots);
+  const roots = await readRoots();
   const trustDomains = issuersOf(config, []).flatMap(({ trustDomain }) => trustDomain ?? []);
   await using opened = await open(config, state, trustDomains);
   const { services, audit } = opened;
@@ -117,8 +119,17 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
     audit,
     policy: config.policy,
     onPolicy: (policy) => server.replacePolicy(policy),
-    rootFiles: services.rootFiles,
-    seen: { policy: policySeen, roots: rootsSeen },
+    policySeen,
+    others: [
+      {
+        what: "roots of client certificates",
+        seen: x509Seen,
+        reload: async () => server.replaceRoots(await readRoots()),
+      },
+      ...services.rootFiles
+        ? [{ what: "roots of the authority", seen: rootsSeen, reload: services.rootFiles.reload }]
+        : [],
+    ],
   });
   let drained = false;
   try {

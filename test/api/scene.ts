@@ -2,13 +2,13 @@
 import { decodeHex } from "../../src/bytes/encoding.ts";
 import { encodeText } from "../../src/bytes/bytes.ts";
 import { apiHandler, type ApiOptions, JoinError } from "../../src/api/mod.ts";
-import type { RevocationRecord, Revoked } from "../../src/ca/types.ts";
-import {
-  CaError,
-  type CertificateAuthority,
-  type HostCertificateRequest,
-  type UserCertificateRequest,
-  type X509CertificateRequest,
+import type {
+  CertificateAuthority,
+  HostCertificateRequest,
+  RevocationRecord,
+  Revoked,
+  UserCertificateRequest,
+  X509CertificateRequest,
 } from "../../src/ca/types.ts";
 import type { Certificate } from "../../src/cert/types.ts";
 import { authorize, emptyPolicy, parsePolicy, policyGroupsOf } from "../../src/identity/policy/mod.ts";
@@ -292,5 +292,3 @@ export function scene(changes: Partial<ApiOptions> = {}): Scene {
 
 /** One that names nobody. */
 export const NOBODYS_CERTIFICATE = encodeText("no name");
-
-export { CaError };

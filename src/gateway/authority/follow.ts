@@ -4,7 +4,7 @@ import type { Clock } from "../../platform/clock.ts";
 import { type Files, FilesError } from "../../platform/files.ts";
 import type { Audit } from "../../telemetry/audit.ts";
 import { logger } from "../../telemetry/log.ts";
-import type { IdentityServices } from "../identity_services.ts";
+import type { FollowedFiles } from "../reload.ts";
 import { type Outcome, type Seen, watchFiles } from "../watch.ts";
 import { loadAuthorityPolicy } from "./policy.ts";
 
@@ -15,14 +15,14 @@ export interface FollowOptions {
   /** Path; undefined: the default one, which does not change. */
   readonly policy?: string;
   readonly onPolicy: (policy: Policy) => void;
-  readonly rootFiles?: IdentityServices["rootFiles"];
-  /** The files as they were before they were read. */
-  readonly seen: { readonly policy: Seen; readonly roots: Seen };
+  /** The policy as it was before it was read. */
+  readonly policySeen: Seen;
+  readonly others: readonly FollowedFiles[];
 }
 
 /** Applies every change within a few seconds. What cannot be used is told, and the old stays in force. */
 export function followAuthorityFiles(options: FollowOptions): { stop(): void } {
-  const { files, clock, audit, policy: path, onPolicy, rootFiles, seen } = options;
+  const { files, clock, audit, policy: path, onPolicy, policySeen, others } = options;
   const log = logger("ca");
   const follow = (
     what: string,
@@ -35,14 +35,14 @@ export function followAuthorityFiles(options: FollowOptions): { stop(): void } {
       try {
         await reload();
         told = undefined;
-        log.info("{what} read anew", { what });
+        log.info("read anew: {what}", { what });
         return "settled";
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         // Of a trouble it is told once, however often it is met.
         if (reason !== told) {
           onTrouble?.(reason);
-          log.error("{what} not used as they are now: {reason}", { what, reason });
+          log.error("{what}: it stays as it was: {reason}", { what, reason });
         }
         told = reason;
         return error instanceof Error && error.cause instanceof FilesError ? "again" : "settled";
@@ -51,8 +51,8 @@ export function followAuthorityFiles(options: FollowOptions): { stop(): void } {
   };
   const watches = [
     ...path === undefined ? [] : [follow(
-      "policy",
-      seen.policy,
+      "the policy",
+      policySeen,
       async () => {
         const policy = await loadAuthorityPolicy(files, path);
         audit.record("policy.loaded", { file: path, rules: policy.rules.length });
@@ -60,7 +60,7 @@ export function followAuthorityFiles(options: FollowOptions): { stop(): void } {
       },
       (reason) => audit.record("policy.broken", { file: path, problems: reason.split("\n") }),
     )],
-    ...rootFiles ? [follow("roots", seen.roots, () => rootFiles.reload())] : [],
+    ...others.map(({ what, seen, reload }) => follow(what, seen, reload)),
   ];
   return {
     stop() {

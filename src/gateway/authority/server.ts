@@ -45,6 +45,7 @@ export class AuthorityServer {
   readonly #sources = new Map<string, number>();
   #open = 0;
   #policy: Policy;
+  #roots: X509Roots;
   /** As it was last heard of. */
   #own?: OwnAuthority;
 
@@ -57,10 +58,11 @@ export class AuthorityServer {
   }
 
   private constructor(parts: AuthorityServerParts) {
-    const { config: { domain, trustDomain }, services: { authority }, clock, roots, tokens } = parts;
+    const { config: { domain, trustDomain }, services: { authority }, clock, tokens } = parts;
     const log = logger("ca");
     this.#parts = parts;
     this.#policy = parts.policy;
+    this.#roots = parts.roots;
     this.#certificate = new TlsCertificate({ authority, domain, clock });
     this.#follower = new AuthorityFollower({
       authority,
@@ -78,7 +80,7 @@ export class AuthorityServer {
         if (!identity) throw new Error("there is no valid certificate for HTTPS");
         return identity;
       },
-      clientRoots: () => [...this.#own?.x509 ?? [], ...roots.pem],
+      clientRoots: () => [...this.#own?.x509 ?? [], ...this.#roots.pem],
       handler: apiHandler(this.#api()),
       onFailure: ({ stage, remote, error }) => {
         log.info("HTTPS from {remote} failed at the {stage}: {reason}", {
@@ -111,6 +113,11 @@ export class AuthorityServer {
     this.#policy = policy;
   }
 
+  /** @param roots of clients that others certified */
+  replaceRoots(roots: X509Roots): void {
+    this.#roots = roots;
+  }
+
   /** Takes no more connections, and lets requests that have begun finish for at most `grace` milliseconds. */
   async close(grace: number): Promise<void> {
     for (const listener of this.#listeners) listener.close();
@@ -140,7 +147,7 @@ export class AuthorityServer {
   }
 
   #api(): ApiOptions {
-    const { config: { domain, trustDomain }, services, clock, tokens, roots, audit } = this.#parts;
+    const { config: { domain, trustDomain }, services, clock, tokens, audit } = this.#parts;
     const { authority, enrolment, revocations, rotate } = services;
     const log = logger("ca");
     const keyring = makeKeyring([], trustDomain);
@@ -158,7 +165,7 @@ export class AuthorityServer {
         return await authorityLines(host, { domain, gateway: [], nodes: [] });
       },
       tokens: tokens?.verifier,
-      clientIdentity: clientIdentityOf(trust, () => roots, clock),
+      clientIdentity: clientIdentityOf(trust, () => this.#roots, clock),
       judge: (...question) => authorize(this.#policy, ...question),
       groupsOf: (identity) => policyGroupsOf(this.#policy, identity),
       // Nobody registers a name here: names are vouched for by gateways.
