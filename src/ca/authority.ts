@@ -20,6 +20,7 @@ import {
 } from "./local.ts";
 import { hostPrincipals } from "./principals.ts";
 import { chooseProfile, type ChosenProfile, longestLifetime } from "./profiles.ts";
+import { startForgetting } from "./retention.ts";
 import { normalizeReason, normalizeRevocation, Revocations } from "./revocations.ts";
 import { sshKeyOfSpki } from "./root_files.ts";
 import { openRoots, type Roots } from "./roots.ts";
@@ -70,6 +71,7 @@ class Authority implements LocalAuthority {
   readonly #revocations: Revocations;
   readonly #listeners = new Set<() => void>();
   readonly #stopWatching: () => void;
+  readonly #stopForgetting: () => void;
   #cancelTimer = () => {};
 
   constructor(parts: AuthorityParts, roots: Roots) {
@@ -78,6 +80,12 @@ class Authority implements LocalAuthority {
     this.#issued = new Issued(parts.store);
     this.#revocations = new Revocations(parts.store, this.#issued);
     this.#stopWatching = this.#revocations.watch(() => this.#tell());
+    this.#stopForgetting = startForgetting({
+      issued: this.#issued,
+      revocations: this.#revocations,
+      clock: parts.clock,
+      retention: parts.config.retention,
+    });
     this.#rootsChanged();
   }
 
@@ -204,6 +212,7 @@ class Authority implements LocalAuthority {
 
   close(): void {
     this.#cancelTimer();
+    this.#stopForgetting();
     this.#stopWatching();
     this.#listeners.clear();
   }

@@ -6,12 +6,13 @@
  * | `issued` | `ssh:SERIAL`, `x509:SERIAL` | {@link IssuedRecord} |
  * | `issued-to` | `HOLDER:ssh:SERIAL`, HOLDER a hash of issuer and subject, or the key's fingerprint | when it expires |
  *
- * The second is an index: what was issued to an identity, or for a key, is found without looking at everything.
+ * The second is an index: what was issued to an identity, or for a key, is found without looking at everything. What ran
+ * out long ago is forgotten; see `retention.ts`.
  */
 import { encodeText, randomBytes } from "../bytes/bytes.ts";
 import { encodeHex } from "../bytes/encoding.ts";
 import type { IdentityRef } from "../identity/principal.ts";
-import { type Collection, type Store, StoreError } from "../store/types.ts";
+import { type Collection, type Store, type Stored, StoreError } from "../store/types.ts";
 import type { IssuedRecord } from "./local.ts";
 import { CaError } from "./types.ts";
 
@@ -74,14 +75,33 @@ export class Issued {
     return records.flatMap((stored) => stored?.value ?? []);
   }
 
-  /** Names (`ssh:…`, `x509:…`) of everything that was ever issued to an identity. */
+  /** Names (`ssh:…`, `x509:…`) of everything on record that was issued to an identity. */
   async namesTo(identity: IdentityRef): Promise<string[]> {
     return await this.#find(await identityHash(identity));
   }
 
-  /** Names of everything that was ever issued for a key. @param fingerprint `SHA256:…` */
+  /** Names of everything on record that was issued for a key. @param fingerprint `SHA256:…` */
   async namesFor(fingerprint: string): Promise<string[]> {
     return await this.#find(fingerprint);
+  }
+
+  /** Records in order of their names, those behind `after`; fewer than `limit` are the last. */
+  async page(after: string | undefined, limit: number): Promise<Stored<IssuedRecord>[]> {
+    return await available(this.#issued.list({ after, limit }));
+  }
+
+  /** Takes records off the books. A few at a time: it is one transaction. */
+  async forget(records: readonly Stored<IssuedRecord>[]): Promise<void> {
+    const entries = await Promise.all(
+      records.map(async ({ key: name, value }) =>
+        [await identityHash(value), value.fingerprint].map((holder) => `${holder}:${name}`)
+      ),
+    );
+    await available(Promise.all([
+      ...entries.flat().map((key) => this.#index.remove({ key })),
+      // Last: as long as it is there, its entries in the index are found.
+      ...records.map((record) => this.#issued.remove(record)),
+    ]));
   }
 
   async #find(holder: string, validAt = -Infinity): Promise<string[]> {

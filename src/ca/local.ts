@@ -33,6 +33,8 @@ export interface AuthorityConfig {
   readonly profiles: readonly Profile[];
   /** Of SSH roots that are made here. Default `ssh-ed25519`. */
   readonly algorithm?: RootAlgorithm;
+  /** Milliseconds after its end for which a certificate is on record. 30 days by default. */
+  readonly retention?: number;
 }
 
 export type RootAlgorithm = "ssh-ed25519" | "ecdsa-sha2-nistp256";
@@ -129,9 +131,9 @@ export interface LocalAuthority extends CertificateAuthority {
    * @throws {CaError} `unavailable` when they cannot be used: the roots stay as they were
    */
   reload(): Promise<void>;
-  /** Every file that the configured roots were read from, for whoever watches them. */
+  /** Every file that the configured roots were read from, for whoever watches them. A reload may change it: ask each time. */
   readonly watchedFiles: readonly string[];
-  /** Everything that was revoked, in order of time. */
+  /** What is revoked, in order of time. Serial numbers of certificates that ended long ago are not among it. */
   revocations(): Promise<readonly RevocationRecord[]>;
   /** Certificates that have not run out, of one bearer. */
   issuedTo(identity: Pick<Identity, "issuer" | "subject">): Promise<readonly IssuedRecord[]>;

@@ -1,5 +1,5 @@
 /**
- * What counts no more: kept for ever in the collection `revocations`, one document for each.
+ * What counts no more: kept in the collection `revocations`, one document for each.
  *
  * | key | revokes |
  * |---|---|
@@ -10,7 +10,9 @@
  * | `identity:HASH` | somebody, and every certificate that was issued to him |
  *
  * The list for sshd knows nothing of identities: what was issued to one, or for a key by X.509, is looked up in the books
- * and listed by its serial number.
+ * and listed by its serial number. With its record in the books a serial number leaves the list, long after the end of the
+ * certificate; one that is in no book of ours stays for ever, and so do the other three. The collection `krl` counts in
+ * `left` what has gone, so that the list's edition never counts down.
  */
 import type { Bytes } from "../bytes/bytes.ts";
 import { decodeBase64, encodeHex } from "../bytes/encoding.ts";
@@ -31,20 +33,26 @@ const MAX_TEXT = 1024;
 /** Characters of a reason. */
 const MAX_REASON = 1000;
 const PAGE = 1000;
+/** The one key in the collection `krl`. */
+const LEFT = "left";
 
 /** As the store keeps it: plain JSON. */
 type KeptRevocation = { readonly [K in keyof RevocationRecord]: RevocationRecord[K] };
 
 export class Revocations {
   readonly #collection: Collection<KeptRevocation>;
+  readonly #left: Collection<number>;
   readonly #issued: Issued;
   /** Names of certificates by the key of the revocation that they fell with: nothing is issued for it any more. */
   readonly #fallen = new Map<string, readonly string[]>();
+  /** Names of certificates that are listed by their serial numbers. */
+  #listed: ReadonlySet<string> = new Set();
   #built?: Promise<Revoked>;
   #authorities: readonly PublicKey[] = [];
 
   constructor(store: Store, issued: Issued) {
     this.#collection = store.collection("revocations");
+    this.#left = store.collection("krl");
     this.#issued = issued;
   }
 
@@ -95,6 +103,37 @@ export class Revocations {
     return built;
   }
 
+  /**
+   * Takes certificates off the list that ended long ago; their records go next.
+   * @param names `ssh:SERIAL`, `x509:SERIAL` @throws {CaError} `unavailable`
+   */
+  async forget(names: readonly string[]): Promise<void> {
+    await this.current();
+    const listed = names.filter((name) => this.#listed.has(name));
+    if (listed.length === 0) return;
+    // First, and one more than documents can go: a list that is shorter is a later edition all the same.
+    await this.#countLeft(listed.length + 1);
+    await available(Promise.all(listed.map((name) => {
+      const [family, serial] = name.split(":");
+      return this.#collection.remove({ key: `${family === "x509" ? "x509-serial" : "serial"}:${serial}` });
+    })));
+    const gone = new Set(listed);
+    for (const [key, fallen] of this.#fallen) {
+      if (fallen.some((name) => gone.has(name))) {
+        this.#fallen.set(key, fallen.filter((name) => !gone.has(name)));
+      }
+    }
+    this.#built = undefined;
+  }
+
+  async #countLeft(more: number): Promise<void> {
+    for (;;) {
+      const read = await available(this.#left.get(LEFT));
+      const counted = read ? this.#left.replace(read, read.value + more) : this.#left.insert(LEFT, more);
+      if (await available(counted)) return;
+    }
+  }
+
   async #all(): Promise<Stored<KeptRevocation>[]> {
     const all: Stored<KeptRevocation>[] = [];
     for (;;) {
@@ -106,29 +145,39 @@ export class Revocations {
 
   async #build(): Promise<Revoked> {
     const all = await this.#all();
-    const serials = new Set<bigint>();
-    const x509Serials = new Set<string>();
+    const left = (await available(this.#left.get(LEFT)))?.value ?? 0;
+    const listed = new Set<string>();
     const identities = new Set<string>();
     const keyIds: string[] = [];
     const keys: Bytes[] = [];
     const sha256: Bytes[] = [];
     for (const { key: name, value: { revocation } } of all) {
-      if (revocation.kind === "serial") serials.add(BigInt(revocation.serial));
-      else if (revocation.kind === "x509-serial") x509Serials.add(revocation.serial);
+      if (revocation.kind === "serial") listed.add(`ssh:${revocation.serial}`);
+      else if (revocation.kind === "x509-serial") listed.add(`x509:${revocation.serial}`);
       else if (revocation.kind === "key-id") keyIds.push(revocation.keyId);
       else if (revocation.kind === "identity") identities.add(textOf(revocation));
       else if (revocation.key.startsWith(FINGERPRINT)) sha256.push(digestOf(revocation.key));
       else keys.push(parsePublicKeyLine(revocation.key).key.blob);
       for (const fallen of await this.#fallenWith(name, revocation)) {
-        const [family, serial] = fallen.split(":");
-        if (family === "x509") x509Serials.add(serial);
-        else if (revocation.kind === "identity") serials.add(BigInt(serial));
+        // An SSH certificate for a revoked key falls with that key.
+        if (fallen.startsWith("x509:") || revocation.kind === "identity") listed.add(fallen);
       }
     }
+    this.#listed = listed;
+    const serials = (family: string) =>
+      [...listed].filter((name) => name.startsWith(family)).map((name) => name.slice(family.length));
     const latest = Math.max(0, ...all.map(({ value }) => value.at));
     return {
-      krl: krl(all.length, latest, this.#authorities, [...serials], keyIds, keys, sha256),
-      x509Serials,
+      krl: krl(
+        all.length + left,
+        latest,
+        this.#authorities,
+        serials("ssh:").map(BigInt),
+        keyIds,
+        keys,
+        sha256,
+      ),
+      x509Serials: new Set(serials("x509:")),
       isIdentityRevoked: (identity) => identities.has(textOf(identity)),
     };
   }
