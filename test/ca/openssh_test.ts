@@ -273,17 +273,24 @@ async function stockServer(peer: Peer) {
   authority.close();
 }
 
-peerTest("rotating under a stock sshd: certificates of both roots log in", [openssh], async () => {
+const both =
+  "rotating under a stock sshd: certificates of both roots log in, and a name that is an account's does not";
+peerTest(both, [openssh], async () => {
   using folder = sharedFolder();
-  const authority = await open();
-  const [hostKey, before, after] = [
+  const authority = await open({
+    profiles: [{ name: "account", who: { group: "operators" }, principals: [ownUser] }],
+  });
+  const [hostKey, before, after, called] = [
     await makeKey(folder, "host"),
     await makeKey(folder, "before"),
     await makeKey(folder, "after"),
+    await makeKey(folder, "called"),
   ];
-  await certify(authority, folder, before, ann({ name: ownUser }));
+  const operator = ann({ groups: ["operators"] });
+  await certify(authority, folder, before, operator);
   await authority.rotate("user", { overlap: 0 });
-  await certify(authority, folder, after, ann({ name: ownUser }));
+  await certify(authority, folder, after, operator);
+  await certify(authority, folder, called, ann({ name: ownUser, subject: ownUser }));
   const { user } = await authority.authorities();
   assert.equal(user.length, 2);
   const lines = user.map((key) => formatPublicKey(key)).join("\n");
@@ -293,11 +300,13 @@ peerTest("rotating under a stock sshd: certificates of both roots log in", [open
     config: [`TrustedUserCAKeys ${folder.write("user_ca.pub", `${lines}\n`, 0o644)}`],
   });
   const knownHosts = folder.write("known_hosts", `[127.0.0.1]:${server.port} ${hostKey.bare}\n`);
-  for (const { path: identity } of [before, after]) {
-    const line = sshLine(openssh, { port: server.port, user: ownUser, identity, knownHosts }, [], "echo in");
-    const { text, stderr } = await run(line);
+  const login = async ({ path: identity }: KeyFile) =>
+    await run(sshLine(openssh, { port: server.port, user: ownUser, identity, knownHosts }, [], "echo in"));
+  for (const key of [before, after]) {
+    const { text, stderr } = await login(key);
     assert.equal(text, "in\n", stderr);
   }
+  assert.match((await login(called)).stderr, /Permission denied/);
   authority.close();
 });
 
