@@ -1,6 +1,13 @@
 /** A token in place of a password, from every stock client, and what becomes of bad ones. */
 import assert from "node:assert/strict";
-import { ANN, type IdentityScene, identityScene } from "../support/identity_scene.ts";
+import { ANN, type IdentityScene, identityScene, TRUST_DOMAIN } from "../support/identity_scene.ts";
+import { MeshCommand, meshEnvironment, meshLine } from "../support/mesh.ts";
+import {
+  type KubernetesLikeIssuer,
+  kubernetesLikeIssuer,
+  type MetadataServer,
+  startMetadataServer,
+} from "../support/oidc.ts";
 import {
   dropbear,
   dropbearNewest,
@@ -12,7 +19,7 @@ import {
   putty,
   puttyNewest,
 } from "../support/peers.ts";
-import { type Finished, run } from "../support/process.ts";
+import { type Finished, run, start } from "../support/process.ts";
 import { waitUntil } from "../support/wait.ts";
 
 /** Runs `whoami` with nothing but a token. */
@@ -144,5 +151,104 @@ peerTest(
         assert.ok(!line.includes(token.split(".").at(-1)!), "the record does not hold it");
       });
     }
+  },
+);
+
+peerTest(
+  "a Google VM registers by what its metadata server says, and proves its name",
+  [openssh],
+  async (t) => {
+    await using stack = new AsyncDisposableStack();
+    let metadata: MetadataServer | undefined;
+    const email = "app@my-project.iam.gserviceaccount.com";
+    const scene = stack.use(
+      await identityScene({
+        async issuers(folder) {
+          metadata = stack.use(await startMetadataServer(folder, email));
+          return `  - issuer: https://accounts.google.com
+    jwks: ${metadata.jwks}
+    required_claims: { email: ${email} }
+`;
+        },
+      }),
+    );
+    const rule = `
+  - name: our project's machines register themselves
+    who:  { email: "*@my-project.iam.gserviceaccount.com" }
+    may:  [register, cert-host]
+    what: { node: self }
+`;
+    Deno.writeTextFileSync(scene.policy, rule, { append: true });
+    await scene.gateway.process.stderr.match(/the policy was read anew/);
+    const name = "app.my-project.gcp.localhost";
+    const { folder, gateway: { port }, gatewayHosts } = scene;
+    const home = folder.at("vm");
+    const line = meshLine("agent", [
+      ...[
+        "--gateway",
+        `localhost:${port}`,
+        "--known-hosts",
+        gatewayHosts,
+        "--token-metadata",
+        "--log",
+        "json",
+      ],
+      ...["--state", `${home}/state`, "--trust-user-ca", "gateway", "--allow-principal", "group:sre"],
+    ]);
+    const env = { ...meshEnvironment(home), GCE_METADATA_HOST: metadata!.host };
+    const agent = stack.use(new MeshCommand(start(line, { env })));
+    await agent.event("ready");
+    await t.step("under the name of its service account", async () => {
+      assert.ok((await scene.sshm("node", "ls", "--json")).text.includes(`"${name}"`));
+      assert.deepEqual(metadata!.audiences.slice(0, 1), ["ssh://localhost"]);
+    });
+    await t.step("where a person lands by certificates on both sides", async () => {
+      const ann = await scene.person("ann", ANN);
+      await ann.signIn();
+      const landed = await ann.ssh(["-o", "BatchMode=yes", name, "echo in"]);
+      assert.equal(landed.text, "in\n", landed.stderr);
+    });
+  },
+);
+
+peerTest(
+  "two clusters with the same accounts are two identities: neither gets the other's name",
+  [openssh],
+  async () => {
+    let twin: KubernetesLikeIssuer | undefined;
+    await using scene = await identityScene({
+      async issuers(folder) {
+        twin = await kubernetesLikeIssuer(folder, { issuer: "https://other.cluster.example", name: "other" });
+        return `  - issuer: ${twin.issuer}
+    kind: kubernetes
+    jwks: ${twin.jwks}
+    trust_domain: stage.mycorp.com
+`;
+      },
+    });
+    const policy = Deno.readTextFileSync(scene.policy);
+    const both = `trust_domain: [${TRUST_DOMAIN}, stage.mycorp.com]`;
+    Deno.writeTextFileSync(scene.policy, policy.replace(`trust_domain: ${TRUST_DOMAIN}`, both));
+    await scene.gateway.process.stderr.match(/the policy was read anew/);
+    await using pod = await scene.startPod({ namespace: "shop", account: "web" });
+    const { folder, gateway: { port }, gatewayHosts } = scene;
+    const token = folder.write("twin-token", await twin!.podToken({ namespace: "shop", account: "web" }));
+    const agent = (state: string, ...args: string[]) => {
+      const line = meshLine("agent", [
+        ...["--gateway", `localhost:${port}`, "--known-hosts", gatewayHosts, "--token-file", token],
+        ...["--state", folder.at(state), "--log", "json", ...args],
+      ]);
+      return new MeshCommand(start(line, { env: meshEnvironment(folder.at(state)) }));
+    };
+    {
+      await using own = agent("own");
+      await own.event("ready");
+      const { text } = await scene.sshm("node", "ls", "--json");
+      assert.ok(text.includes(`"${pod.fqdn}"`) && text.includes('"web.shop.svc.stage.mycorp.com"'), text);
+    }
+    await using thief = agent("thief", "--name", pod.fqdn);
+    const { code } = await thief.process.status;
+    assert.equal(code, 10);
+    assert.match(String(thief.process.stderr), /web\.shop\.svc\.prod\.mycorp\.com/);
   },
 );

@@ -84,6 +84,8 @@ export async function identityScene(
     /** Makes what must be there before the gateway starts; resolves to further arguments for it. */
     readonly prepare?: (folder: Folder) => Promise<readonly string[]>;
     readonly config?: string;
+    /** More issuers, as YAML. @param folder the scene's */
+    readonly issuers?: (folder: Folder) => Promise<string>;
   } = {},
 ): Promise<IdentityScene> {
   await using stack = new AsyncDisposableStack();
@@ -99,7 +101,7 @@ export async function identityScene(
   - issuer: ${cluster.issuer}
     jwks: ${cluster.jwks}
     trust_domain: ${TRUST_DOMAIN}
-${options.config ?? ""}`,
+${await options.issuers?.(folder) ?? ""}${options.config ?? ""}`,
   );
   const args = ["--config", config, "--policy", policy, ...await options.prepare?.(folder) ?? []];
   const gateway = await startGateway(folder, { owners: [owner.line], args });

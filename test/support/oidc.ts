@@ -214,3 +214,46 @@ export async function kubernetesLikeIssuer(
     },
   };
 }
+
+export interface MetadataServer extends AsyncDisposable {
+  /** `127.0.0.1:PORT`, for `GCE_METADATA_HOST`. */
+  readonly host: string;
+  /** Path of the file with the keys of the tokens' issuer. */
+  readonly jwks: string;
+  /** Audiences that were asked for, in order. */
+  readonly audiences: readonly string[];
+}
+
+/** What a Google VM asks for tokens of its service account, with the issuer's public keys in a file of `folder`. */
+export async function startMetadataServer(folder: Folder, email: string): Promise<MetadataServer> {
+  const key = await newKey("RS256");
+  const audiences: string[] = [];
+  const path = "/computeMetadata/v1/instance/service-accounts/default/identity";
+  const server = createServer(async ({ url, headers }, response) => {
+    const { pathname, searchParams } = new URL(url!, "http://metadata");
+    const audience = searchParams.get("audience");
+    if (headers["metadata-flavor"] !== "Google" || pathname !== path || !audience) {
+      return void response.writeHead(403).end();
+    }
+    audiences.push(audience);
+    const token = await new SignJWT({ email, email_verified: true, azp: "112233445566778899" })
+      .setProtectedHeader({ alg: "RS256", kid: key.kid })
+      .setIssuer("https://accounts.google.com")
+      .setSubject("112233445566778899")
+      .setAudience(audience)
+      .setIssuedAt()
+      .setExpirationTime("1h")
+      .sign(key.privateKey);
+    response.writeHead(200, { "metadata-flavor": "Google" }).end(token);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    jwks: folder.write("google-jwks.json", JSON.stringify({ keys: [key.publicJwk] })),
+    audiences,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
