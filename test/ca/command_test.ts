@@ -11,6 +11,7 @@ import { formatPublicKey, parsePublicKeyLine } from "../../src/keys/public_key.t
 import type { TlsIdentity } from "../../src/platform/web.ts";
 import { readCertificates } from "../../src/x509/certificate.ts";
 import { subjectNames } from "../../src/x509/names.ts";
+import { person, testAuthority } from "../support/authority.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { meshEnvironment } from "../support/mesh.ts";
 import { kubernetesLikeIssuer } from "../support/oidc.ts";
@@ -75,6 +76,35 @@ Deno.test("a pod gets certificates by its token, and by its X.509 certificate an
     assert.ok(!JSON.stringify(ca.records()).includes(token));
   } finally {
     client.close();
+  }
+});
+
+Deno.test("a client certificate of a trusted root gets an SSH certificate, and of any other root nothing", async () => {
+  using folder = temporaryFolder();
+  const [trusted, stranger] = await Promise.all([testAuthority(), testAuthority()]);
+  const roots = folder.write("roots.pem", trusted.certificate, 0o644);
+  await using ca = await startAuthority(folder, "--trust-x509", roots);
+  const public_key = formatPublicKey((await generatePrivateKey("ssh-ed25519")).publicKey);
+  for (const [authority, status] of [[trusted, 200], [stranger, 400]] as const) {
+    const identity = await authority.issue({ identity: person("ann@mycorp.com") });
+    const client = httpsClient({
+      roots: () => undefined,
+      identity: () => identity,
+      unverified: true,
+      maxAnswer: 65536,
+    });
+    try {
+      const headers = { "content-type": "application/json" };
+      const request = { method: "POST", headers, body: JSON.stringify({ public_key }) } as const;
+      const response = await client.fetch(`${ca.url}/api/v1/certs/ssh`, request);
+      assert.equal(response.status, status);
+      if (status !== 200) continue;
+      const { certificate } = await response.json();
+      const { principals } = parseCertificate(parsePublicKeyLine(certificate).certificate!);
+      assert.deepEqual(principals, ["ann@mycorp.com"]);
+    } finally {
+      client.close();
+    }
   }
 });
 
