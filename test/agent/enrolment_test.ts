@@ -15,7 +15,10 @@ import { parseCertificate } from "../../src/cert/certificate.ts";
 import { nodeCrypto } from "../../src/deno/crypto_node.ts";
 import { readableFiles } from "../../src/deno/readable_files.ts";
 import { generatePrivateKey } from "../../src/keys/private_key.ts";
+import { parsePublicKeyLine } from "../../src/keys/public_key.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { makeKey } from "../support/keygen.ts";
 import { deadline, waitUntil } from "../support/wait.ts";
 import { FakeGateway, gatewayKey, hostAuthority, memoryState } from "./fake_gateway.ts";
 
@@ -34,6 +37,8 @@ interface SceneOptions extends Partial<Pick<CredentialOptions, "token" | "join" 
   readonly fake?: FakeGateway;
   readonly clock?: FakeClock;
   readonly state?: ReturnType<typeof memoryState>;
+  /** `--identity` */
+  readonly identity?: string;
 }
 
 /** An agent as the command makes it, short of its server. */
@@ -50,7 +55,7 @@ function scene(options: SceneOptions = {}) {
     log,
   );
   const credentials = new AgentCredentials({
-    identities: { files: readableFiles, home: "/nowhere", state, log },
+    identities: { files: readableFiles, path: options.identity, home: "/nowhere", state, log },
     trust,
     state,
     clock,
@@ -490,6 +495,26 @@ Deno.test("a refusal to a credential that is good is no reason to come again", a
   await assert.rejects(link.ask("krl", {}), { name: "GatewayRefusal", message: "no" });
   assert.equal(one.fake.guests.length, 1);
   await closed(link);
+  await one.fake.close();
+});
+
+Deno.test("a key that was named is asked about before the token is sent, and is the one that is certified", async () => {
+  using folder = temporaryFolder();
+  const named = await makeKey(folder, "named");
+  const one = scene({ token: source(() => "t"), anchors: believed, identity: named.path });
+  one.fake.tokens.add("t");
+  const link = await one.open();
+  assert.deepEqual(one.fake.tried, ["password t"], "a question is no try");
+  const work = certifying(one, link);
+  await waitUntil("the certificate", () => one.state.files.has("agent_login-cert.pub"));
+  const { key } = parsePublicKeyLine(one.state.text("agent_login-cert.pub"));
+  assert.equal(await key.fingerprint(), named.fingerprint);
+  assert.ok(!one.state.files.has("agent_id_ed25519"));
+  await work.stop();
+  await closed(link);
+  one.fake.keys.push(key);
+  await closed(await one.open());
+  assert.deepEqual(one.fake.tried.slice(1), ["publickey"]);
   await one.fake.close();
 });
 

@@ -158,3 +158,29 @@ Deno.test("announcements change nothing where the user said whom to believe", as
   await trust.rotate(gateway, [second.publicKey]);
   assert.equal(state.text(), "");
 });
+
+Deno.test("what a join token vouched for is known without it, follows announcements, and is no first answer", async () => {
+  const state = memoryState();
+  const joinToken = { hosts: [await first.publicKey.fingerprint()] };
+  const joining = scene({ joinToken }, state);
+  await joining.trust.verify(gateway, shown(first.publicKey), { secret: true });
+  assert.equal(state.text(), "", "nothing is pinned");
+  const later = scene({}, state);
+  assert.equal(await later.trust.isAnchored(gateway), true);
+  assert.equal(await later.trust.isAnchored({ ...gateway, port: 22 }), false);
+  await later.trust.verify(gateway, shown(first.publicKey), { secret: true });
+  await assert.rejects(later.trust.verify(gateway, shown(second.publicKey)), { reason: "hostKey" });
+  await later.trust.rotate(gateway, [second.publicKey]);
+  await later.trust.verify(gateway, shown(second.publicKey), { secret: true });
+  await assert.rejects(later.trust.verify(gateway, shown(first.publicKey)), { reason: "hostKey" });
+  assert.deepEqual(later.events.filter(({ event }) => event === "pinned"), []);
+});
+
+Deno.test("--gateway-key means that key alone, whatever a join token says", async () => {
+  const joinToken = { hosts: [await second.publicKey.fingerprint()] };
+  const { trust } = scene({ joinToken, fingerprints: [await first.publicKey.fingerprint()] });
+  await trust.verify(gateway, shown(first.publicKey), { secret: true });
+  await assert.rejects(trust.verify(gateway, shown(second.publicKey), { secret: true }), {
+    reason: "hostKey",
+  });
+});
