@@ -10,7 +10,7 @@
  * The token's document is the truth; `enrolled` leads to it, is written first, and counts only where the document agrees.
  * So a process may die at any moment: a token was used or it was not.
  */
-import { encodeText, equalConstantTime, randomBytes } from "../bytes/bytes.ts";
+import { equalConstantTime, randomBytes } from "../bytes/bytes.ts";
 import { decodeHex, encodeBase64Url, encodeHex } from "../bytes/encoding.ts";
 import { printable } from "../bytes/printable.ts";
 import { normalizeDomain } from "../identity/names.ts";
@@ -20,7 +20,9 @@ import type { Clock } from "../platform/clock.ts";
 import type { Collection, Store, Stored } from "../store/types.ts";
 import { available } from "./issued.ts";
 import { formatJoinToken, readJoinToken } from "./join_token.ts";
+import { enrolled, holder, type JoinToken, type KeptToken, secretHash, shown } from "./kept_token.ts";
 import type { CaRecorder, LocalAuthority } from "./local.ts";
+import { RETENTION } from "./retention.ts";
 import { requireCertifiable } from "./ssh.ts";
 import { CaError } from "./types.ts";
 
@@ -31,8 +33,8 @@ export const DEFAULT_TOKEN_LIFETIME = HOUR;
 export const MAX_TOKEN_LIFETIME = 30 * 24 * HOUR;
 const SECRET_BYTES = 32;
 const PAGE = 1000;
-/** Issuer of the identities that have a token and no key yet; the subject is the token's id. */
-const JOIN_ISSUER = "join";
+/** Tokens that are looked at for each new one. */
+const OVER_PAGE = 100;
 
 export type JoinErrorCode =
   /** The token is unknown, used, or over. */
@@ -48,20 +50,7 @@ export class JoinError extends Error {
   }
 }
 
-/** A token as people see it: without its secret. */
-export interface JoinToken {
-  readonly id: string;
-  /** The full name that it gives. */
-  readonly name: string;
-  /** Name of who made it. */
-  readonly by: string;
-  /** Milliseconds since 1970. */
-  readonly createdAt: number;
-  readonly expiresAt: number;
-  /** When it was used, and for which key. */
-  readonly usedAt?: number;
-  readonly fingerprint?: string;
-}
+export type { JoinToken };
 
 /** Who asked, for the record. */
 export interface JoinActor {
@@ -122,16 +111,6 @@ export interface Enrolment {
   watch(listener: () => void): () => void;
 }
 
-type KeptToken = {
-  readonly name: string;
-  /** Hexadecimal SHA-256 of the secret: it has 256 random bits, so nobody guesses it from that. */
-  readonly secret: string;
-  readonly by: string;
-  readonly createdAt: number;
-  readonly expiresAt: number;
-  readonly used?: { readonly at: number; readonly fingerprint: string };
-};
-
 /** Opens what `parts.store` keeps. */
 export function openEnrolment(parts: EnrolmentParts): Enrolment {
   return new StoredEnrolment(parts);
@@ -142,6 +121,8 @@ class StoredEnrolment implements Enrolment {
   readonly #tokens: Collection<KeptToken>;
   readonly #enrolled: Collection<string>;
   readonly #open: Collection<number>;
+  /** The last token that {@link StoredEnrolment.#dropOver} has looked at. */
+  #lookedAt?: string;
 
   constructor(parts: EnrolmentParts) {
     this.#parts = parts;
@@ -160,12 +141,13 @@ class StoredEnrolment implements Enrolment {
         );
       }
       await this.#requireFree(name);
+      await this.#dropOver();
       const id = encodeHex(randomBytes(8));
       const secret = encodeBase64Url(randomBytes(SECRET_BYTES));
       const createdAt = this.#now();
       const kept: KeptToken = {
         name,
-        secret: await hash(secret),
+        secret: await secretHash(secret),
         by: identity.name,
         createdAt,
         expiresAt: createdAt + lifetime,
@@ -187,10 +169,7 @@ class StoredEnrolment implements Enrolment {
       const { name, used } = stored.value;
       await available(this.#open.remove({ key: id }));
       this.#parts.record("token.removed", { token: id, name }, { identity, remote });
-      for (const key of [`name:${name}`, `key:${used?.fingerprint}`]) {
-        const led = await available(this.#enrolled.get(key));
-        if (led?.value === id) await available(this.#enrolled.remove(led));
-      }
+      await this.#unlead(id, `name:${name}`, `key:${used?.fingerprint}`);
       if (!used) return true;
       await this.#parts.withdraw?.(
         { issuer: ENROLLED_ISSUER, subject: used.fingerprint },
@@ -205,7 +184,7 @@ class StoredEnrolment implements Enrolment {
     const token = readJoinToken(text);
     const stored = token && await available(this.#tokens.get(token.id));
     // Compared in any case: an id that is unknown takes as long as a secret that is wrong.
-    const secret = decodeHex(await hash(token?.secret ?? ""));
+    const secret = decodeHex(await secretHash(token?.secret ?? ""));
     const isRight = equalConstantTime(secret, decodeHex(stored?.value.secret ?? "00".repeat(SECRET_BYTES)));
     if (!stored || !isRight) throw new JoinError("token", "the join token is unknown");
     this.#requireOpen(stored);
@@ -300,6 +279,29 @@ class StoredEnrolment implements Enrolment {
     throw taken(name);
   }
 
+  /** Removes what leads to the token `id`. */
+  async #unlead(id: string, ...keys: string[]): Promise<void> {
+    for (const key of keys) {
+      const led = await available(this.#enrolled.get(key));
+      if (led?.value === id) await available(this.#enrolled.remove(led));
+    }
+  }
+
+  /**
+   * Drops tokens that ended long ago and enrolled nobody: with each new one a page is looked at, the next time the next, so
+   * that they do not pile up. Those that were used stay: they are what their keys are enrolled by.
+   */
+  async #dropOver(): Promise<void> {
+    const page = await available(this.#tokens.list({ after: this.#lookedAt, limit: OVER_PAGE }));
+    this.#lookedAt = page.length < OVER_PAGE ? undefined : page.at(-1)!.key;
+    const before = this.#now() - RETENTION;
+    for (const stored of page.filter(({ value }) => !value.used && value.expiresAt <= before)) {
+      if (!await available(this.#tokens.remove(stored))) continue;
+      await available(this.#open.remove({ key: stored.key }));
+      await this.#unlead(stored.key, `name:${stored.value.name}`);
+    }
+  }
+
   async #tokenOf(key: string): Promise<Stored<KeptToken> | undefined> {
     const led = await available(this.#enrolled.get(key));
     return led && await available(this.#tokens.get(led.value));
@@ -348,44 +350,4 @@ class StoredEnrolment implements Enrolment {
 
 function taken(name: string): JoinError {
   return new JoinError("name", `${name} is enrolled already, by another machine`);
-}
-
-async function hash(secret: string): Promise<string> {
-  return encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", encodeText(secret))));
-}
-
-function shown({ key, value: { name, by, createdAt, expiresAt, used } }: Stored<KeptToken>): JoinToken {
-  const use = used && { usedAt: used.at, fingerprint: used.fingerprint };
-  return { id: key, name, by, createdAt, expiresAt, ...use };
-}
-
-/** Its name is no machine's: rules for that machine are not for whoever has a token. */
-function holder({ key, value }: Stored<KeptToken>): Identity {
-  return {
-    kind: "join",
-    issuer: JOIN_ISSUER,
-    subject: key,
-    name: `join:${key}`,
-    groups: [],
-    claims: {},
-    owner: false,
-    expiresAt: value.expiresAt,
-    restrictions: {},
-    credential: { keyId: key },
-  };
-}
-
-function enrolled(name: string, fingerprint: string, token: string): Identity {
-  return {
-    kind: "key",
-    issuer: ENROLLED_ISSUER,
-    subject: fingerprint,
-    name,
-    fqdn: name,
-    groups: [],
-    claims: {},
-    owner: false,
-    restrictions: {},
-    credential: { fingerprint, keyId: token },
-  };
 }

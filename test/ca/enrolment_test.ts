@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parseJoinToken } from "../../src/agent/join_token.ts";
 import { decodeBase64Url, encodeBase64Url } from "../../src/bytes/encoding.ts";
 import { type Enrolment, JoinError, MAX_TOKEN_LIFETIME, openEnrolment } from "../../src/ca/enrolment.ts";
+import { RETENTION } from "../../src/ca/retention.ts";
 import { CaError } from "../../src/ca/types.ts";
 import { generatePrivateKey } from "../../src/keys/private_key.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
@@ -321,4 +322,34 @@ Deno.test("a machine whose token is taken back loses the certificates it has, an
     [{ first: certificate.serial, last: certificate.serial }],
   ]);
   await assert.rejects(authority.issueUser(request), /taken back/);
+});
+
+Deno.test("tokens that nobody used are dropped a month after their end; those that machines joined with stay", async () => {
+  const { enrolment, clock, store } = place();
+  const used = await enrolment.tokens.create({ name: "web" }, by);
+  await join(enrolment, used.token);
+  const lapsed = await enrolment.tokens.create({ name: "db" }, by);
+  await clock.advance(RETENTION);
+  await enrolment.tokens.create({ name: "mail", lifetime: HOUR }, by);
+  const ids = async () => (await enrolment.tokens.list()).map(({ id }) => id);
+  assert.ok((await ids()).includes(lapsed.id), "it ended an hour after it was made");
+  await assert.rejects(enrolment.holderOf(lapsed.token), fails("token", /has expired/));
+
+  await clock.advance(HOUR);
+  const last = await enrolment.tokens.create({ name: "db" }, by);
+  assert.ok(!(await ids()).includes(lapsed.id));
+  assert.equal((await enrolment.identityOf(someKey))?.name, "web.mesh.example");
+  await assert.rejects(enrolment.holderOf(lapsed.token), fails("token", /unknown/));
+  await join(enrolment, last.token, otherKey);
+  assert.equal((await enrolment.identityOf(otherKey))?.name, "db.mesh.example");
+  // What is left there is the one that ended an hour ago.
+  assert.equal((await store.collection<number>("open-join-tokens").list()).length, 1);
+});
+
+Deno.test("however many tokens lapse, they do not pile up", async () => {
+  const { enrolment, clock } = place();
+  for (let n = 0; n < 250; n++) await enrolment.tokens.create({ name: `m${n}` }, by);
+  await clock.advance(RETENTION + HOUR);
+  for (let n = 0; n < 4; n++) await enrolment.tokens.create({ name: `n${n}` }, by);
+  assert.equal((await enrolment.tokens.list()).length, 4);
 });
