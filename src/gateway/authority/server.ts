@@ -58,7 +58,7 @@ export class AuthorityServer {
   }
 
   private constructor(parts: AuthorityServerParts) {
-    const { config: { domain, trustDomain }, services: { authority }, clock, tokens } = parts;
+    const { config: { domain }, services: { authority }, clock } = parts;
     const log = logger("ca");
     this.#parts = parts;
     this.#policy = parts.policy;
@@ -68,7 +68,7 @@ export class AuthorityServer {
       authority,
       clock,
       domain,
-      trustDomains: () => [...new Set([trustDomain, ...tokens?.verifier.trustDomains ?? []])],
+      trustDomains: () => this.#trustDomains,
       onChange: async (own) => {
         this.#own = own;
         await this.#certificate.check(own);
@@ -146,6 +146,12 @@ export class AuthorityServer {
     }
   }
 
+  /** Whose workloads are certified here: the authority's own, and those of the issuers. */
+  get #trustDomains(): readonly string[] {
+    const { config: { trustDomain }, tokens } = this.#parts;
+    return [...new Set([trustDomain, ...tokens?.verifier.trustDomains ?? []])];
+  }
+
   #api(): ApiOptions {
     const { config: { domain, trustDomain }, services, clock, tokens, audit } = this.#parts;
     const { authority, enrolment, revocations, rotate } = services;
@@ -160,9 +166,14 @@ export class AuthorityServer {
       passesOn: false,
       revocations,
       rotate,
-      async knownHosts() {
+      knownHosts: async () => {
         const { host } = await authority.authorities();
-        return await authorityLines(host, { domain, gateway: [], nodes: [] });
+        return await authorityLines(host, {
+          domain,
+          gateway: [],
+          trustDomains: this.#trustDomains,
+          nodes: [],
+        });
       },
       tokens: tokens?.verifier,
       clientIdentity: clientIdentityOf(trust, () => this.#roots, clock),
