@@ -433,6 +433,7 @@ export class Gateway {
     return {
       hostKeys: hostKeys.map(({ publicKey }) => publicKey),
       hostNames: this.#hostNames(),
+      trustDomains: this.#trust.authority?.trustDomains ?? [],
       startedAt: this.#startedAt,
       version: SOFTWARE,
       clients: this.#clients.size,

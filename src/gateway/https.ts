@@ -143,7 +143,8 @@ function apiOptions(
     revocations,
     async knownHosts() {
       const { host } = await authority.authorities();
-      return await authorityLines(host, { domain, gateway: hostNames(), nodes: [] });
+      const trustDomains = trust().authority?.trustDomains ?? [];
+      return await authorityLines(host, { domain, gateway: hostNames(), trustDomains, nodes: [] });
     },
     get tokens() {
       return trust().tokens?.verifier;

@@ -40,7 +40,10 @@ interface Scene extends AsyncDisposable {
 
 /** Ann is the owner; others need rules. */
 async function startScene(
-  options: Omit<TestGatewayOptions, "keys"> & { readonly users?: readonly string[] } = {},
+  options: Omit<TestGatewayOptions, "keys"> & {
+    readonly users?: readonly string[];
+    readonly trustDomains?: readonly string[];
+  } = {},
 ): Promise<Scene> {
   const { clock = systemClock, domain = "gw.example", users = [] } = options;
   const store = openMemoryStore();
@@ -65,7 +68,7 @@ async function startScene(
     authority,
     hostKeys: [hostKey],
     domain,
-    trustDomains: [domain],
+    trustDomains: [domain, ...options.trustDomains ?? []],
     // HTTPS has a test of its own.
     tls: () => ({ certificate: "", privateKey: "" }),
     clock,
@@ -214,6 +217,17 @@ Deno.test("known-hosts names the domain, its nodes and the client's own FQDNs, a
   const { host } = await scene.authority.authorities();
   assert.deepEqual(entries[0].key.blob, host[0].blob);
   assert.equal((await client.run("ca host")).out, `${formatPublicKey(host[0])}\n`);
+});
+
+Deno.test("workloads of trust domains are in known-hosts before they come, other nodes elsewhere by their names", async () => {
+  await using scene = await startScene({ trustDomains: ["prod.example", "gcp.gw.example"] });
+  const client = await scene.site.connect(ann.key);
+  await client.serve("db.example.com", 22);
+  const [line] = (await client.run("known-hosts")).out.split("\n");
+  const [marker, hosts] = line.split(" ");
+  assert.equal(marker, "@cert-authority");
+  const expected = "gw.example,[gw.example]:15022,*.gw.example,*.svc.prod.example,db.example.com";
+  assert.equal(hosts, expected);
 });
 
 Deno.test("the gateway shows a host certificate, and a new one when two thirds of its life are over", async () => {

@@ -28,6 +28,8 @@ export interface GatewayView {
   readonly hostKeys: readonly PublicKey[];
   /** `known_hosts` host names: `[gw.example.com]:15022`. */
   readonly hostNames: readonly string[];
+  /** Whose workloads its authority certifies. */
+  readonly trustDomains: readonly string[];
   /** Milliseconds since 1970. */
   readonly startedAt: number;
   readonly version: string;

@@ -15,7 +15,8 @@ export const knownHosts: Command = {
     const hosts = gateway.hostNames.join(",");
     const keys = await Promise.all(gateway.hostKeys.map((key) => formatKnownHost(hosts, key)));
     if (!authority) return { out: keys };
-    const facts = { domain, gateway: gateway.hostNames, nodes: await nodesElsewhere(context) };
+    const { hostNames, trustDomains } = gateway;
+    const facts = { domain, gateway: hostNames, trustDomains, nodes: await nodesElsewhere(context) };
     try {
       const { host } = await authority.authorities();
       return { out: [...await authorityLines(host, facts), ...keys] };
