@@ -5,7 +5,6 @@ import type { CryptoProvider } from "../platform/crypto.ts";
 import { formatAddress, type Net, type NetListener } from "../platform/net.ts";
 import { NetError } from "../platform/net.ts";
 import type { StateFolder } from "../platform/state.ts";
-import { parseKnownHosts } from "../keys/known_hosts.ts";
 import { encodeHex } from "../bytes/encoding.ts";
 import { randomBytes } from "../bytes/bytes.ts";
 import { ChannelOpenReason } from "../ssh/error.ts";
@@ -24,18 +23,18 @@ import { forwardPolicy } from "./forwarding.ts";
 import { formatGateway } from "./gateway_address.ts";
 import { GatewayAuthorities } from "./gateway_authorities.ts";
 import { GatewayLink, type LinkContext } from "./gateway_link.ts";
-import { GatewayTrust, type TrustAnchors } from "./gateway_trust.ts";
+import { GatewayTrust } from "./gateway_trust.ts";
 import { type IdentitySources, loadIdentities } from "./identity.ts";
-import { type JoinToken, readJoinToken } from "./join_token.ts";
+import { readJoinToken } from "./join_token.ts";
 import type { LocalForward } from "./local_forward.ts";
 import type { Account } from "./login.ts";
 import { Membership } from "./membership.ts";
 import type { OwnHostKey } from "./own_host_key.ts";
 import { builtInServer, ownServer } from "./own_server.ts";
-import { requireText } from "./text_file.ts";
 import { tokenCommand } from "./token_command.ts";
 import { tokenMetadata } from "./token_metadata.ts";
 import { type TokenConfig, tokenFile, type TokenSource } from "./token_source.ts";
+import { readAnchors, warnOfPins } from "./trust_anchors.ts";
 
 /** The system around an agent: everything that it does to the world goes through here. */
 export interface AgentHost {
@@ -118,7 +117,12 @@ export class Agent {
   ): Promise<Agent> {
     const { clock, random, log, files } = host;
     const join = config.join === undefined ? undefined : await readJoinToken(config.join, files);
-    const trust = new GatewayTrust(await readAnchors(config, host, join), state, () => clock.now(), log);
+    const trust = new GatewayTrust(
+      await readAnchors(config.trust, host, join),
+      state,
+      () => clock.now(),
+      log,
+    );
     const credentials = new AgentCredentials({
       identities: identitySources(config, host, state),
       trust,
@@ -356,35 +360,4 @@ async function checkCredentials(
   }
   if (token?.kind === "file") await tokenFile(token.path, host.files).read("", new AbortController().signal);
   for (const gateway of gateways) await credentials.check(gateway);
-}
-
-/** Whoever is taken for the gateway says who logs in here. */
-async function warnOfPins(
-  gateways: AgentConfig["gateways"],
-  trust: GatewayTrust,
-  log: EventLog,
-): Promise<void> {
-  for (const gateway of gateways) {
-    if (await trust.isAnchored(gateway)) continue;
-    const message =
-      `--trust-user-ca gateway, and ${formatGateway(gateway)} is known by nothing but its first answer: ` +
-      "whoever gave that decides who logs in here; say --gateway-key or --known-hosts";
-    log({ event: "warning", message });
-  }
-}
-
-async function readAnchors(
-  { trust }: AgentConfig,
-  { files, log }: AgentHost,
-  joinToken: JoinToken | undefined,
-): Promise<TrustAnchors> {
-  const { knownHosts: paths, gatewayKeys: fingerprints } = trust;
-  if (paths.length === 0) return { fingerprints, joinToken };
-  const texts = await Promise.all(paths.map((path) => requireText(files, path, "known hosts")));
-  const entries = texts.flatMap(({ path, text }) => {
-    const { entries, faults } = parseKnownHosts(text);
-    for (const { line, reason } of faults) log({ event: "warning", message: `${path}:${line}: ${reason}` });
-    return entries;
-  });
-  return { fingerprints, joinToken, knownHosts: { paths, hosts: { entries, faults: [] } } };
 }
