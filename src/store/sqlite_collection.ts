@@ -2,7 +2,7 @@
 import type { Database, Row } from "./database.ts";
 import { Listeners } from "./listeners.ts";
 import { requireKey } from "./names.ts";
-import type { Collection, Json, ListOptions, Stored } from "./types.ts";
+import { type Collection, type Json, type ListOptions, type Stored, StoreError } from "./types.ts";
 
 /** What a collection needs of its store. */
 export interface CollectionHost {
@@ -48,8 +48,10 @@ export class SqliteCollection<T extends Json> implements Collection<T> {
 
   // deno-lint-ignore require-await
   async get(key: string): Promise<Stored<T> | undefined> {
-    const row = this.#host.read(() => this.#statement("get").get(this.#name, key));
-    return row && stored<T>(row);
+    return this.#host.read(() => {
+      const row = this.#statement("get").get(this.#name, key);
+      return row && this.#stored(row);
+    });
   }
 
   async insert(key: string, value: T): Promise<Stored<T> | undefined> {
@@ -79,10 +81,11 @@ export class SqliteCollection<T extends Json> implements Collection<T> {
 
   // deno-lint-ignore require-await
   async list({ prefix = "", after = "", limit = 1000 }: ListOptions = {}): Promise<Stored<T>[]> {
-    const rows = this.#host.read(() =>
-      this.#statement("list").all(this.#name, prefix, prefix + LAST, after, limit)
+    return this.#host.read(() =>
+      this.#statement("list").all(this.#name, prefix, prefix + LAST, after, limit).map((row) =>
+        this.#stored(row)
+      )
     );
-    return rows.map((row) => stored<T>(row));
   }
 
   watch(listener: (change: { readonly key: string }) => void): () => void {
@@ -124,8 +127,20 @@ export class SqliteCollection<T extends Json> implements Collection<T> {
     if (!statement) this.#statements.set(name, statement = this.#host.database.prepare(SQL[name]));
     return statement;
   }
-}
 
-function stored<T extends Json>({ key, value, version }: Row): Stored<T> {
-  return { key: String(key), value: JSON.parse(String(value)), version: String(version) };
+  /** @throws {StoreError} when the text is no document: SQLite checks how its pages are built, not what is written there */
+  #stored({ key, value, version }: Row): Stored<T> {
+    try {
+      return { key: String(key), value: JSON.parse(String(value)), version: String(version) };
+    } catch (cause) {
+      const { path } = this.#host.database;
+      throw new StoreError(
+        "failed",
+        `the database ${path} is broken in ${this.#name}; put a copy of it back`,
+        {
+          cause,
+        },
+      );
+    }
+  }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openDatabase } from "../../src/deno/sqlite.ts";
 import { StateError } from "../../src/platform/state.ts";
-import { LOOK_INTERVAL, openSqliteStore } from "../../src/store/sqlite.ts";
+import { CHECKED_SIZE, LOOK_INTERVAL, openSqliteStore } from "../../src/store/sqlite.ts";
 import { type Json, StoreError } from "../../src/store/types.ts";
 import { testStore } from "../contract/store_contract.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
@@ -63,6 +63,65 @@ Deno.test("a broken database is an error with a sentence, and left as it is", as
   const again = await openSqliteStore(openDatabase(path), { clock });
   assert.equal((await again.collection("things").list()).length, 300);
   await again.close();
+});
+
+Deno.test("a large database opens at once; what is broken in it is an error with a sentence when it is read or written", async () => {
+  using folder = temporaryFolder();
+  const path = folder.at("store.sqlite");
+  const store = await openSqliteStore(openDatabase(path), { clock });
+  const count = Math.ceil(CHECKED_SIZE / 3000);
+  const key = (n: number) => `key ${String(n).padStart(6, "0")}`;
+  const value = "x".repeat(3000);
+  const things = store.collection<Json>("things");
+  await Promise.all(Array.from({ length: count }, (_, n) => things.insert(key(n), value)));
+  await store.close();
+  const { size } = Deno.statSync(path);
+  assert.ok(size > CHECKED_SIZE);
+
+  const page = 4096;
+  const damages: [string, (damaged: Uint8Array) => unknown][] = [
+    ["zeros", (damaged) => damaged.fill(0)],
+    ["noise", (damaged) => crypto.getRandomValues(damaged)],
+    ["text", (damaged) => damaged.fill(0x5a)],
+    [
+      "documents that are none",
+      (damaged) => damaged.forEach((byte, at) => byte === 0x78 && (damaged[at] = 1)),
+    ],
+  ];
+  const original = Deno.readFileSync(path);
+  for (const [name, damage] of damages) {
+    const content = original.slice();
+    const middle = Math.floor(size / page / 2) * page;
+    damage(content.subarray(middle, middle + 8 * page));
+    Deno.writeFileSync(path, content);
+    const again = await openSqliteStore(openDatabase(path), { clock });
+    const broken = again.collection<Json>("things");
+    const outcomes = await Promise.allSettled(Array.from({ length: count }, (_, n) => broken.get(key(n))));
+    const errors = outcomes.flatMap((outcome) => outcome.status === "rejected" ? [outcome.reason] : []);
+    assert.ok(errors.length > 0 && errors.length < 1000, `${name}: ${errors.length} cannot be read`);
+    for (const error of errors) assert.ok(failed(/broken/)(error), `${name}: ${error}`);
+    await assert.rejects(broken.list({ limit: count }), failed(/broken/), name);
+    // Elsewhere it goes on.
+    assert.equal((await broken.get(key(0)))?.value, value);
+    assert.ok(await broken.insert("behind them all", 1));
+    const at = outcomes.findIndex(({ status }) => status === "rejected");
+    await broken.insert(`${key(at)} and more`, 1).catch((error) => assert.ok(failed(/broken/)(error), name));
+    await again.close();
+    for (const end of ["-wal", "-shm"]) await Deno.remove(path + end).catch(() => {});
+  }
+});
+
+Deno.test("a large database that has lost its end is found out at the start", async () => {
+  using folder = temporaryFolder();
+  const path = folder.at("store.sqlite");
+  const store = await openSqliteStore(openDatabase(path), { clock });
+  const things = store.collection<Json>("things");
+  await Promise.all(Array.from({ length: 40 }, (_, n) => things.insert(`${n}`, "x".repeat(1_000_000))));
+  await store.close();
+  const { size } = Deno.statSync(path);
+  assert.ok(size > CHECKED_SIZE);
+  Deno.truncateSync(path, size - 4096);
+  await assert.rejects(openSqliteStore(openDatabase(path), { clock }), failed(/broken/));
 });
 
 Deno.test("a database of a newer version of the program is left alone", async () => {
