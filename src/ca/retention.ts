@@ -17,9 +17,9 @@ export const FIRST_TURN = 5 * 60_000;
 /** Milliseconds between two turns. */
 export const TURN_INTERVAL = DAY;
 /** Records that are looked at without a pause: a few milliseconds in which nothing else runs. */
-export const BATCH = 100;
-/** Milliseconds between two batches: two million records are looked through within a quarter of an hour. */
-const PAUSE = 40;
+export const BATCH = 50;
+/** Milliseconds between two batches: two million records take an hour. */
+const PAUSE = 50;
 
 export interface RetentionParts {
   readonly issued: Issued;
