@@ -2,7 +2,7 @@
 import { equal, randomBytes } from "../bytes/bytes.ts";
 import { encodeHex } from "../bytes/encoding.ts";
 import { type CertificateFields, parseCertificate, signCertificate } from "../cert/certificate.ts";
-import type { Identity, IdentityKind } from "../identity/principal.ts";
+import type { CredentialLimits, Identity, IdentityKind } from "../identity/principal.ts";
 import { formatPublicKey } from "../keys/public_key.ts";
 import type { PublicKey, Signer } from "../keys/types.ts";
 import { afterLong } from "../platform/clock.ts";
@@ -19,7 +19,7 @@ import {
   type RootKind,
 } from "./local.ts";
 import { hostPrincipals } from "./principals.ts";
-import { chooseProfile, type ChosenProfile, longestLifetime } from "./profiles.ts";
+import { chooseProfile, type ChosenProfile, longestLifetime, narrowed } from "./profiles.ts";
 import { startForgetting } from "./retention.ts";
 import { normalizeReason, normalizeRevocation, Revocations } from "./revocations.ts";
 import { sshKeyOfSpki } from "./root_files.ts";
@@ -99,18 +99,19 @@ class Authority implements LocalAuthority {
   }
 
   async issueUser(request: UserCertificateRequest): Promise<IssuedSshCertificate> {
-    return await this.#recorded("user", request, async (profile) => {
+    return await this.#recorded("user", request, async (profile, parent) => {
       const { user: signer } = this.#roots.at(this.#now());
-      return await this.#issueSsh("user", request, profile, signer, (issue) => userFields(issue));
+      return await this.#issueSsh("user", request, { profile, parent, signer }, (issue) => userFields(issue));
     });
   }
 
   async issueHost(request: HostCertificateRequest): Promise<IssuedSshCertificate> {
-    return await this.#recorded("host", request, async (profile) => {
+    return await this.#recorded("host", request, async (profile, parent) => {
       const { host: signer } = this.#roots.at(this.#now());
       const { names, gateway = false } = request;
       const own = { domain: this.#parts.config.domain, gateway };
-      return await this.#issueSsh("host", request, profile, signer, (issue) => hostFields(issue, names, own));
+      const by = { profile, parent, signer };
+      return await this.#issueSsh("host", request, by, (issue) => hostFields(issue, names, own));
     });
   }
 
@@ -119,6 +120,7 @@ class Authority implements LocalAuthority {
       const { csr, identity, names, gateway = false } = request;
       const { config } = this.#parts;
       if (identity.kind === "x509") throw new CaError("refused", NO_X509);
+      requireUnrestricted(identity.restrictions);
       if (names.length > 0 && !gateway) hostPrincipals(names, { domain: config.domain, gateway });
       const now = this.#now();
       const lifetime = lifetimeFor({ identity, profile, now, lifetime: request.lifetime }, profile.lifetime);
@@ -132,6 +134,7 @@ class Authority implements LocalAuthority {
         keyId: "",
         principals: names,
         fingerprint,
+        profile: profile.name,
         issuedAt: now,
         expiresAt: now + lifetime,
       }));
@@ -244,13 +247,16 @@ class Authority implements LocalAuthority {
   async #recorded<T>(
     kind: RootKind,
     request: Request,
-    issue: (profile: ChosenProfile) => Promise<T>,
+    issue: (profile: ChosenProfile, parent?: IssuedRecord) => Promise<T>,
   ): Promise<T> {
     const { identity, remote } = request;
     try {
       const refusal = NO_CERTIFICATE[identity.kind];
       if (refusal) throw new CaError("refused", refusal);
-      return await issue(chooseProfile(this.#parts.config.profiles, identity));
+      const { profiles } = this.#parts.config;
+      const parent = await this.#parentOf(identity);
+      const above = parent && profiles.find(({ name }) => name === parent.profile);
+      return await issue(narrowed(chooseProfile(profiles, identity), above), parent);
     } catch (error) {
       if (error instanceof CaError) {
         const { code, message: reason } = error;
@@ -260,17 +266,40 @@ class Authority implements LocalAuthority {
     }
   }
 
+  /** The record of the X.509 certificate that somebody comes with, where it is one of ours. */
+  async #parentOf(
+    { kind, credential: { serial, fingerprint } }: Identity,
+  ): Promise<IssuedRecord | undefined> {
+    if (kind !== "x509" || serial === undefined) return undefined;
+    const record = await this.#issued.x509(serial.toLowerCase());
+    // Another root may have given the same serial number, though never for this key.
+    return record?.fingerprint === fingerprint ? record : undefined;
+  }
+
   async #issueSsh(
     kind: "user" | "host",
     request: UserCertificateRequest | HostCertificateRequest,
-    profile: ChosenProfile,
-    signer: Signer,
+    { profile, parent, signer }: {
+      readonly profile: ChosenProfile;
+      readonly parent?: IssuedRecord;
+      readonly signer: Signer;
+    },
     describe: (issue: SshIssue) => CertificateFields,
   ): Promise<IssuedSshCertificate> {
     const { identity, publicKey, lifetime } = request;
     const now = this.#now();
     const fingerprint = await publicKey.fingerprint();
-    const bearer = { identity: await identityHash(identity), fingerprint };
+    const bearer: Bearer = {
+      identity: await identityHash(identity),
+      fingerprint,
+      ...(parent && {
+        parent: {
+          identity: await identityHash(parent),
+          fingerprint: parent.fingerprint,
+          serial: parent.serial,
+        },
+      }),
+    };
     await this.#requireUnrevoked(bearer);
     if (this.#isOwn(publicKey)) {
       throw new CaError("refused", "this is a key of the authority, and certified by nobody");
@@ -285,6 +314,8 @@ class Authority implements LocalAuthority {
       keyId: fields.keyId,
       principals: fields.principals,
       fingerprint,
+      profile: profile.name,
+      ...(bearer.parent && { parent: bearer.parent }),
       issuedAt: now,
       expiresAt: Number(fields.validBefore) * 1000,
     }));
@@ -334,6 +365,12 @@ class Authority implements LocalAuthority {
 
 function holderOf({ issuer, subject, name }: Identity): Pick<IssuedRecord, "issuer" | "subject" | "name"> {
   return { issuer, subject, name };
+}
+
+/** What restricts a credential cannot be said in X.509, and must not be lost. @throws {CaError} `refused` */
+function requireUnrestricted({ sourceAddresses, forceCommand, portForwarding }: CredentialLimits): void {
+  if (sourceAddresses === undefined && forceCommand === undefined && portForwarding !== false) return;
+  throw new CaError("refused", "the credential is restricted in a way that no X.509 certificate can carry");
 }
 
 /** Of the key that a request is for: as SSH has it, where SSH has such keys. @throws {CaError} `invalid` */

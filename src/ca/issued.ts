@@ -4,7 +4,7 @@
  * | collection | key | holds |
  * |---|---|---|
  * | `issued` | `ssh:SERIAL`, `x509:SERIAL` | {@link IssuedRecord} |
- * | `issued-to` | `HOLDER:ssh:SERIAL`, HOLDER a hash of issuer and subject, or the key's fingerprint | when it expires |
+ * | `issued-to` | `HOLDER:ssh:SERIAL`, HOLDER a hash of issuer and subject, the key's fingerprint, or `x509-SERIAL` of the certificate that begat it | when it expires |
  *
  * The second is an index: what was issued to an identity, or for a key, is found without looking at everything. What ran
  * out long ago is forgotten; see `retention.ts`.
@@ -13,7 +13,7 @@ import { encodeText, randomBytes } from "../bytes/bytes.ts";
 import { encodeHex } from "../bytes/encoding.ts";
 import type { IdentityRef } from "../identity/principal.ts";
 import { type Collection, type Store, type Stored, StoreError } from "../store/types.ts";
-import type { IssuedRecord } from "./local.ts";
+import type { IssuedRecord, ParentCertificate } from "./local.ts";
 import { CaError } from "./types.ts";
 
 /** Tries for a serial number that is free. Two in a row that are taken mean that the generator is broken. */
@@ -32,6 +32,7 @@ export interface Bearer {
   readonly identity: string;
   /** Of the key: `SHA256:…`. */
   readonly fingerprint: string;
+  readonly parent?: ParentCertificate;
 }
 
 export class Issued {
@@ -51,7 +52,7 @@ export class Issued {
    */
   async keep<S extends string | bigint>(
     family: "ssh" | "x509",
-    { identity, fingerprint }: Bearer,
+    bearer: Bearer,
     draw: () => S,
     describe: (serial: S) => IssuedRecord,
   ): Promise<{ serial: S; record: IssuedRecord }> {
@@ -61,11 +62,16 @@ export class Issued {
       const name = `${family}:${record.serial}`;
       const [kept] = await available(Promise.all([
         this.#issued.insert(name, record),
-        ...[identity, fingerprint].map((holder) => this.#index.insert(`${holder}:${name}`, record.expiresAt)),
+        ...[...holders(bearer)].map((holder) => this.#index.insert(`${holder}:${name}`, record.expiresAt)),
       ]));
       if (kept) return { serial, record };
     }
     throw new CaError("unavailable", "no free serial number was found");
+  }
+
+  /** An X.509 certificate's record. @param serial hexadecimal, lower-case */
+  async x509(serial: string): Promise<IssuedRecord | undefined> {
+    return (await available(this.#issued.get(`x509:${serial}`)))?.value;
   }
 
   /** What was issued to an identity and has not run out at `now`. */
@@ -94,7 +100,7 @@ export class Issued {
   async forget(records: readonly Stored<IssuedRecord>[]): Promise<void> {
     const entries = await Promise.all(
       records.map(async ({ key: name, value }) =>
-        [await identityHash(value), value.fingerprint].map((holder) => `${holder}:${name}`)
+        [...holders({ ...value, identity: await identityHash(value) })].map((holder) => `${holder}:${name}`)
       ),
     );
     await available(Promise.all([
@@ -102,6 +108,11 @@ export class Issued {
       // Last: as long as it is there, its entries in the index are found.
       ...records.map((record) => this.#issued.remove(record)),
     ]));
+  }
+
+  /** Names of everything that was ever got with an X.509 certificate. @param serial hexadecimal, lower-case */
+  async namesUnder(serial: string): Promise<string[]> {
+    return await this.#find(`x509-${serial}`);
   }
 
   async #find(holder: string, validAt = -Infinity): Promise<string[]> {
@@ -115,6 +126,12 @@ export class Issued {
       after = page.at(-1)!.key;
     }
   }
+}
+
+/** Under what a certificate is found again. */
+function holders({ identity, fingerprint, parent }: Bearer): Set<string> {
+  const above = parent ? [parent.identity, parent.fingerprint, `x509-${parent.serial}`] : [];
+  return new Set([identity, fingerprint, ...above]);
 }
 
 /** What stands for an identity in keys of the store: of fixed length and without a colon, whatever it is called. */

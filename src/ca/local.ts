@@ -99,6 +99,16 @@ export interface CaEvents {
   "join.refused": { readonly token: string; readonly reason: string };
 }
 
+/** The X.509 certificate of ours that an SSH certificate was got with. What takes it back takes both back. */
+export type ParentCertificate = {
+  /** Hash of issuer and subject to whom it was issued. */
+  readonly identity: string;
+  /** Of its key: `SHA256:…`. */
+  readonly fingerprint: string;
+  /** Hexadecimal, lower-case. */
+  readonly serial: string;
+};
+
 /** What was certified, as the collection `issued` keeps it: by `ssh:SERIAL` or `x509:SERIAL`. */
 export type IssuedRecord = {
   readonly kind: RootKind;
@@ -110,6 +120,9 @@ export type IssuedRecord = {
   readonly principals: readonly string[];
   /** Of the certified key: `SHA256:…`. */
   readonly fingerprint: string;
+  /** Name of the profile: it bounds what is got with the certificate, too. */
+  readonly profile?: string;
+  readonly parent?: ParentCertificate;
   /** Milliseconds since 1970. */
   readonly issuedAt: number;
   readonly expiresAt: number;

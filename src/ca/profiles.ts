@@ -4,6 +4,8 @@ import { parseAddressRange } from "../bytes/ip_range.ts";
 import { type Identity, type IdentityKind, identityKinds } from "../identity/principal.ts";
 import { parseDuration } from "../identity/ranges.ts";
 import { principalFault } from "./principals.ts";
+import { commonAddresses } from "./source_addresses.ts";
+import { CaError } from "./types.ts";
 
 /** Extensions of user certificates. All others are nobody's to give. */
 export const extensionNames = [
@@ -77,6 +79,28 @@ export function chooseProfile(profiles: readonly Profile[], identity: Identity):
     ...profile,
     lifetime: profile.lifetime ?? (isWorkload ? WORKLOAD_LIFETIME : PERSON_LIFETIME),
     hostLifetime: profile.hostLifetime ?? WORKLOAD_LIFETIME,
+  };
+}
+
+/**
+ * `profile` with nothing that `parent` does not permit: whoever comes with a certificate that was given by one profile gets
+ * no more by another. @throws {CaError} `refused` when they leave nothing
+ */
+export function narrowed(profile: ChosenProfile, parent: Profile | undefined): ChosenProfile {
+  if (!parent) return profile;
+  const forceCommand = profile.forceCommand ?? parent.forceCommand;
+  if (parent.forceCommand !== undefined && forceCommand !== parent.forceCommand) {
+    throw new CaError(
+      "refused",
+      `the profiles '${profile.name}' and '${parent.name}' force different commands`,
+    );
+  }
+  const bounds = parent.sourceAddresses.length > 0 ? parent.sourceAddresses : undefined;
+  return {
+    ...profile,
+    extensions: profile.extensions.filter((name) => parent.extensions.includes(name)),
+    ...(forceCommand !== undefined && { forceCommand }),
+    sourceAddresses: commonAddresses(bounds, profile.sourceAddresses) ?? [],
   };
 }
 

@@ -4,10 +4,10 @@
  * | key | revokes |
  * |---|---|
  * | `serial:N` | an SSH certificate of ours |
- * | `x509-serial:HEX` | an X.509 certificate of ours |
+ * | `x509-serial:HEX` | an X.509 certificate of ours, and every SSH certificate that was got with it |
  * | `key-id:TEXT` | every SSH certificate with that key id |
  * | `key:SHA256:…` | a key, and every certificate for it |
- * | `identity:HASH` | somebody, and every certificate that was issued to him |
+ * | `identity:HASH` | somebody, every certificate that was issued to him, and what was got with these |
  *
  * The list for sshd knows nothing of identities: what was issued to one, or for a key by X.509, is looked up in the books
  * and listed by its serial number. With its record in the books a serial number leaves the list, long after the end of the
@@ -88,10 +88,20 @@ export class Revocations {
    * Why somebody may have no certificate, as a sentence; undefined when he may. Asks the store: what another process has
    * revoked counts at once.
    */
-  async faultOf({ identity, fingerprint }: Bearer): Promise<string | undefined> {
-    const keys = [`identity:${identity}`, `key:${fingerprint}`];
-    const [person, key] = await available(Promise.all(keys.map((name) => this.#collection.get(name))));
-    return person ? "the identity has been revoked" : key && "the key has been revoked";
+  async faultOf({ identity, fingerprint, parent }: Bearer): Promise<string | undefined> {
+    const causes: [key: string, fault: string][] = [
+      [`identity:${identity}`, "the identity has been revoked"],
+      [`key:${fingerprint}`, "the key has been revoked"],
+    ];
+    if (parent) {
+      causes.push(
+        [`identity:${parent.identity}`, "the identity that got the X.509 certificate has been revoked"],
+        [`key:${parent.fingerprint}`, "the key of the X.509 certificate has been revoked"],
+        [`x509-serial:${parent.serial}`, "the X.509 certificate has been revoked"],
+      );
+    }
+    const found = await available(Promise.all(causes.map(([key]) => this.#collection.get(key))));
+    return causes.find((_, index) => found[index])?.[1];
   }
 
   /** What is revoked now. @throws {CaError} `unavailable` */
@@ -158,10 +168,7 @@ export class Revocations {
       else if (revocation.kind === "identity") identities.add(textOf(revocation));
       else if (revocation.key.startsWith(FINGERPRINT)) sha256.push(digestOf(revocation.key));
       else keys.push(parsePublicKeyLine(revocation.key).key.blob);
-      for (const fallen of await this.#fallenWith(name, revocation)) {
-        // An SSH certificate for a revoked key falls with that key.
-        if (fallen.startsWith("x509:") || revocation.kind === "identity") listed.add(fallen);
-      }
+      for (const fallen of await this.#fallenWith(name, revocation)) listed.add(fallen);
     }
     this.#listed = listed;
     const serials = (family: string) =>
@@ -183,15 +190,24 @@ export class Revocations {
   }
 
   async #fallenWith(name: string, revocation: Revocation): Promise<readonly string[]> {
-    if (revocation.kind !== "identity" && revocation.kind !== "key") return [];
-    let names = this.#fallen.get(name);
-    if (!names) {
-      names = revocation.kind === "identity"
-        ? await this.#issued.namesTo(revocation)
-        : await this.#issued.namesFor(await fingerprintOf(revocation.key));
-      this.#fallen.set(name, names);
-    }
+    const known = this.#fallen.get(name);
+    if (known) return known;
+    const names = await this.#namesUnder(revocation);
+    this.#fallen.set(name, names);
     return names;
+  }
+
+  async #namesUnder(revocation: Revocation): Promise<readonly string[]> {
+    switch (revocation.kind) {
+      case "identity":
+        return await this.#issued.namesTo(revocation);
+      case "key":
+        return await this.#issued.namesFor(await fingerprintOf(revocation.key));
+      case "x509-serial":
+        return await this.#issued.namesUnder(revocation.serial);
+      default:
+        return [];
+    }
   }
 }
 

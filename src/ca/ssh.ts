@@ -1,5 +1,4 @@
 /** What SSH certificates of the authority hold. Pure: who signs and who keeps the books is `authority.ts`'s business. */
-import { addressInRange, type AddressRange, parseAddressRange } from "../bytes/ip_range.ts";
 import { printable } from "../bytes/printable.ts";
 import type { CertificateFields } from "../cert/certificate.ts";
 import type { CredentialLimits, Identity } from "../identity/principal.ts";
@@ -7,6 +6,7 @@ import { parsePublicKeyLine } from "../keys/public_key.ts";
 import { KeyError, type PublicKey } from "../keys/types.ts";
 import { hostPrincipals, userPrincipals } from "./principals.ts";
 import type { ChosenProfile, Lifetime } from "./profiles.ts";
+import { commonAddresses } from "./source_addresses.ts";
 import { CaError } from "./types.ts";
 
 /** Milliseconds before now from which certificates are valid: clocks that are a little behind take them too. */
@@ -172,7 +172,7 @@ function criticalOptions(identity: CredentialLimits, profile: ChosenProfile): Ma
     throw new CaError("refused", `the credential and the profile '${profile.name}' force different commands`);
   }
   if (commands.length > 0) options.set("force-command", forcedCommand(commands[0]));
-  const addresses = sourceAddresses(identity.sourceAddresses, profile.sourceAddresses);
+  const addresses = commonAddresses(identity.sourceAddresses, profile.sourceAddresses);
   if (addresses) options.set("source-address", addresses.join(","));
   return options;
 }
@@ -183,38 +183,4 @@ function forcedCommand(command: string): string {
     throw new CaError("refused", "the command that the credential forces cannot be put into a certificate");
   }
   return command;
-}
-
-/** The addresses that both lists let in. Undefined: all. @throws {CaError} `refused` when these are none */
-export function sourceAddresses(
-  identity: readonly string[] | undefined,
-  profile: readonly string[],
-): string[] | undefined {
-  if (!identity && profile.length === 0) return undefined;
-  const own = identity?.map(parseRange);
-  const further = profile.map(parseRange);
-  const both = !own
-    ? further
-    : further.length === 0
-    ? own
-    : own.flatMap((a) => further.flatMap((b) => narrower(a, b) ?? []));
-  if (both.length === 0) {
-    throw new CaError("refused", "there is no address from which the certificate could be used");
-  }
-  return [...new Set(both.map(({ address, prefix }) => `${address}/${prefix}`))];
-}
-
-function parseRange(text: string): AddressRange {
-  try {
-    return parseAddressRange(text);
-  } catch (cause) {
-    // Passed over, a restriction would be lost.
-    throw new CaError("refused", `the credential's source address '${printable(text)}' is none`, { cause });
-  }
-}
-
-/** Of two ranges of which one lies in the other, that one. */
-function narrower(a: AddressRange, b: AddressRange): AddressRange | undefined {
-  const [inner, outer] = a.prefix >= b.prefix ? [a, b] : [b, a];
-  return addressInRange(outer, inner.address) ? inner : undefined;
 }

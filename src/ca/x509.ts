@@ -29,7 +29,7 @@ import { readCertificateRequest } from "../x509/request.ts";
 import { normalizeX509Serial, randomX509Serial } from "../x509/serial.ts";
 import { formatSpiffeId } from "../x509/spiffe.ts";
 import { CaError, type IssuedX509Certificate } from "./types.ts";
-import { type JsonGeneralName, x509Names } from "./x509_names.ts";
+import { type JsonGeneralName, ownName, x509Names } from "./x509_names.ts";
 
 /** How far before now a certificate begins to be valid: clocks that are behind shall take it too. */
 const BACKDATED_MS = 5 * 60_000;
@@ -203,8 +203,11 @@ export async function issueX509(issue: X509Issue): Promise<IssuedX509Certificate
     throw new CaError("unavailable", "the authority's own X.509 certificate has expired");
   }
   const serial = normalizeX509Serial(issue.serial);
-  const usages = [ExtendedKeyUsage.clientAuth];
-  if (issue.names.length > 0) usages.push(ExtendedKeyUsage.serverAuth);
+  const usages = [
+    // Somebody without a name of his own serves names, and is none of them.
+    ...(ownName(issue) ? [ExtendedKeyUsage.clientAuth] : []),
+    ...(issue.names.length > 0 ? [ExtendedKeyUsage.serverAuth] : []),
+  ];
   const certificate = await X509CertificateGenerator.create({
     serialNumber: serial,
     issuer: signer.subjectName,

@@ -36,7 +36,7 @@ interface NameRequest {
 export function x509Names(
   { identity, names, gateway = false, trustDomains }: NameRequest,
 ): JsonGeneralName[] {
-  const own = ownName(identity, trustDomains, gateway);
+  const own = ownName({ identity, trustDomains, gateway });
   const served = names.map((name) => servedName(name, gateway));
   const all = [...(own ? [own] : []), ...served.filter((name) => name.value !== own?.value)];
   if (all.length === 0) {
@@ -48,10 +48,9 @@ export function x509Names(
   return all;
 }
 
-function ownName(
-  identity: Identity,
-  trustDomains: readonly string[],
-  gateway: boolean,
+/** What a client with the certificate is called; undefined for who has no name that fits. @throws {CaError} `refused` */
+export function ownName(
+  { identity, trustDomains, gateway = false }: Omit<NameRequest, "names">,
 ): JsonGeneralName | undefined {
   const { trustDomain, fqdn, email, name } = identity;
   if (trustDomain !== undefined && !trustDomains.includes(trustDomain)) {

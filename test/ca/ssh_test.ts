@@ -5,10 +5,10 @@ import {
   keyId,
   parseRequestedKey,
   requireCertifiable,
-  sourceAddresses,
   type SshIssue,
   userFields,
 } from "../../src/ca/ssh.ts";
+import { commonAddresses } from "../../src/ca/source_addresses.ts";
 import { CaError } from "../../src/ca/types.ts";
 import { signCertificate } from "../../src/cert/certificate.ts";
 import { generatePrivateKey } from "../../src/keys/private_key.ts";
@@ -119,10 +119,10 @@ Deno.test("of two lists of addresses those count that both let in", () => {
     [["10.0.0.0/8", "fd00::/8"], ["fd00::1", "10.2.0.0/16"], ["10.2.0.0/16", "fd00::1/128"]],
   ];
   for (const [identity, profile, expected] of cases) {
-    assert.deepEqual(sourceAddresses(identity, profile), expected);
+    assert.deepEqual(commonAddresses(identity, profile), expected);
   }
-  assert.throws(() => sourceAddresses(["10.0.0.0/8"], ["fd00::/8"]), fails("refused", /no address/));
-  assert.throws(() => sourceAddresses(["10.0.0.0/9"], ["10.128.0.0/9"]), fails("refused", /no address/));
+  assert.throws(() => commonAddresses(["10.0.0.0/8"], ["fd00::/8"]), fails("refused", /no address/));
+  assert.throws(() => commonAddresses(["10.0.0.0/9"], ["10.128.0.0/9"]), fails("refused", /no address/));
 });
 
 Deno.test("a profile adds restrictions and takes none away", () => {
