@@ -10,6 +10,9 @@
  *
  * What follows the first closing parenthesis is the server's. A node that asks `ann@gw.mycorp.com) Token: ` is shown as
  * `(app@web) ann@gw.mycorp.com) Token: `, which is no question of the gateway's.
+ *
+ * The port is not said. Whatever else answers to the gateway's name, on another port of the same host, is told it too: so a
+ * gateway should have a name of its own, and one that is called `localhost` is for trying things out.
  */
 
 /** What the gateway asks for. */

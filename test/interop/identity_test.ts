@@ -1,10 +1,13 @@
 /** Nobody has a long-lived key: tokens, the certificates that they give, and stock programs that take them. */
 import assert from "node:assert/strict";
 import { readWithKeygen, validityOf } from "../support/certificate_text.ts";
-import { ANN, BOB, identityScene, type Person } from "../support/identity_scene.ts";
+import { ANN, BOB, identityScene, type Person, TRUST_DOMAIN } from "../support/identity_scene.ts";
+import { startAskingServer } from "../support/asking_server.ts";
+import { makeKey } from "../support/keygen.ts";
 import { meshEnvironment, meshLine } from "../support/mesh.ts";
 import { openssh, opensshNewest, peerStep, peerTest } from "../support/peers.ts";
 import { run, start } from "../support/process.ts";
+import { opensshOptions } from "../support/stock_client.ts";
 import { ownUser } from "../support/stock_server.ts";
 import { waitUntil } from "../support/wait.ts";
 
@@ -289,3 +292,53 @@ peerTest(
     });
   },
 );
+
+peerTest("a node that asks for the token in the gateway's own words is not told it", [openssh], async () => {
+  await using scene = await identityScene();
+  const { folder, gateway } = scene;
+  const hostKey = await makeKey(folder, "trap-host");
+  await using trap = await startAskingServer(hostKey);
+  const owner = opensshOptions({
+    port: gateway.port,
+    identity: scene.owner.path,
+    knownHosts: scene.gatewayHosts,
+    options: ["HostKeyAlias=localhost"],
+  });
+  const forward = ["-N", "-R", `trap:22:127.0.0.1:${trap.port}`, "own@127.0.0.1"];
+  await using _forward = start(openssh.line("ssh", ...owner, "-p", `${gateway.port}`, ...forward));
+  await waitUntil("the trap", async () => (await scene.sshm("node", "ls")).text.includes("trap.localhost"));
+  const ann = await scene.person("ann", ANN);
+  Deno.writeTextFileSync(ann.knownHosts, `trap.localhost ${hostKey.bare}\n`, { append: true });
+  const { code, stderr } = await ann.ssh(["trap.localhost", "true"]);
+  assert.equal(code, 255);
+  // The gateway was told it, or the trap would not have been reached.
+  assert.ok(trap.given.length > 0, stderr);
+  assert.deepEqual([...new Set([...trap.given, ...trap.passwords])], [""]);
+  assert.match(stderr, /'trap\.localhost' asks for a token and is not the gateway localhost: it gets none/);
+});
+
+peerTest("a pod renews its certificates before they end, and nothing is dropped", [openssh], async () => {
+  await using scene = await identityScene({
+    config: `profiles:
+  - name: short
+    who: { trust_domain: ${TRUST_DOMAIN} }
+    lifetime: { default: 24s, max: 30s }
+    host_lifetime: { default: 24s, max: 30s }
+`,
+  });
+  await using pod = await scene.startPod(WEB, { args: SRE_MAY });
+  const ann = await scene.person("ann", ANN);
+  await ann.signIn();
+  await using session = await openSession(ann, pod.fqdn);
+  const first = await pod.event("certificate", { role: "host" });
+  const ends = Date.parse(String(first.expires));
+  await waitUntil("the end of the first one", () => Date.now() > ends + 1000, 40_000);
+  const certificates = pod.log.filter(({ event, role }) => event === "certificate" && role === "host");
+  assert.ok(certificates.length >= 2);
+  assert.ok(Date.parse(String(certificates[1].time)) < ends, "it was renewed in time");
+  assert.notEqual(certificates[1].serial, first.serial);
+  const landed = await ann.ssh(["-o", "BatchMode=yes", pod.fqdn, "echo in"]);
+  assert.equal(landed.text, "in\n", landed.stderr);
+  assert.ok(!session.exited);
+  assert.equal(pod.log.filter(({ event }) => event === "registered").length, 1, "it never came anew");
+});

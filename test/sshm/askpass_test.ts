@@ -1,21 +1,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { chooseCrypto } from "../../src/deno/crypto.ts";
-import { denoNet } from "../../src/deno/net.ts";
-import { acceptSsh } from "../../src/ssh/server.ts";
 import { MAX_PIECE, pieces, readPrompt } from "../../src/sshm/askpass.ts";
 import type { Folder } from "../support/folder.ts";
 import { sharedFolder, temporaryFolder } from "../support/folder.ts";
 import { type KeyFile, knownHost, makeKey } from "../support/keygen.ts";
-import { readSigner } from "../support/library_server.ts";
+import { FIRST, NEXT, startAskingServer } from "../support/asking_server.ts";
 import { askpassEnvironment, askpassFile } from "../support/askpass.ts";
 import { meshLine } from "../support/mesh.ts";
 import { openssh, opensshNewest, type Peer, peerStep, peerTest } from "../support/peers.ts";
 import { run } from "../support/process.ts";
 import { opensshOptions } from "../support/stock_client.ts";
-
-const FIRST = "Token, or its first part ending in +: ";
-const NEXT = "Next part: ";
 
 Deno.test("what ssh shows for the gateway's questions is understood, and who asks", () => {
   assert.deepEqual(readPrompt("(ann@gw.mycorp.com) Token: "), {
@@ -67,58 +61,6 @@ Deno.test("pieces are short enough, end in + where more follow, and join to the 
   assert.deepEqual(pieces("x".repeat(MAX_PIECE + 1)).map((piece) => piece.length), [MAX_PIECE, 2]);
 });
 
-/** A server that asks as the gateway does, and takes any answer. */
-async function askingServer(hostKey: KeyFile, words: { readonly first: string; readonly next: string }) {
-  const { provider } = await chooseCrypto();
-  const listener = await denoNet.listen({ transport: "tcp", hostname: "127.0.0.1", port: 0 });
-  const given: string[] = [];
-  const passwords: string[] = [];
-  const life = new AbortController();
-  const open = new Set<Promise<unknown>>();
-  const serve = async (duplex: Parameters<typeof acceptSsh>[0]) => {
-    const connection = await acceptSsh<string>(duplex, {
-      crypto: provider,
-      hostKeys: [await readSigner(hostKey)],
-      signal: life.signal,
-      auth: {
-        password: ({ password }) => {
-          passwords.push(password);
-          return { result: "refused" };
-        },
-        keyboardInteractive: async ({ prompt }) => {
-          let token = "";
-          for (let text = words.first;; text = words.next) {
-            const [answer] = await prompt({ prompts: [{ text, echo: false }] });
-            if (!answer.endsWith("+")) {
-              given.push(token + answer);
-              return { result: "refused" };
-            }
-            token += answer.slice(0, -1);
-          }
-        },
-      },
-    });
-    await connection.closed;
-  };
-  const accepting = (async () => {
-    for await (const duplex of listener) {
-      const served = serve(duplex).catch(() => {}).finally(() => open.delete(served));
-      open.add(served);
-    }
-  })();
-  return {
-    port: listener.address.transport === "tcp" ? listener.address.port : 0,
-    given,
-    passwords,
-    async [Symbol.asyncDispose]() {
-      listener.close();
-      await accepting;
-      life.abort(new Error("the test is over"));
-      await Promise.all(open);
-    },
-  };
-}
-
 /** A JWT's shape and `length`. */
 const madeToken = (length: number) =>
   `eyJhbGciOiJSUzI1NiJ9.${"aZ09_-".repeat(length)}`.slice(0, length - 4) + ".sig";
@@ -157,7 +99,7 @@ peerTest(
     const hostKey = await makeKey(folder, "host");
     for (const length of [300, 1000, 1001, 2600]) {
       await t.step(`${length} characters`, async () => {
-        await using server = await askingServer(hostKey, { first: FIRST, next: NEXT });
+        await using server = await startAskingServer(hostKey, { first: FIRST, next: NEXT });
         const token = madeToken(length);
         const path = folder.write("token", `${token}\n`);
         const { stderr } = await loginWith(
@@ -188,7 +130,7 @@ peerTest(
   async () => {
     using folder = temporaryFolder();
     const hostKey = await makeKey(folder, "host");
-    await using server = await askingServer(hostKey, { first: FIRST, next: NEXT });
+    await using server = await startAskingServer(hostKey, { first: FIRST, next: NEXT });
     folder.write("count", "0");
     const command = `n=$(($(cat ${folder.at("count")}) + 1)); echo $n > ${
       folder.at("count")
@@ -218,7 +160,7 @@ peerTest(
     ];
     for (const [name, words, host] of questions) {
       await t.step(name, async () => {
-        await using server = await askingServer(hostKey, words);
+        await using server = await startAskingServer(hostKey, words);
         const env = asking(folder, { SSHM_TOKEN_FILE: path }, host);
         const { code, stderr } = await loginWith(openssh, folder, hostKey, server.port, env);
         assert.equal(code, 255);
@@ -312,7 +254,7 @@ peerTest("the newest ssh shows the questions in the same way", [opensshNewest], 
   using folder = sharedFolder();
   const hostKey = await makeKey(folder, "host");
   await peerStep(t, "asked through a program in its tree", [opensshNewest], async () => {
-    await using server = await askingServer(hostKey, { first: FIRST, next: NEXT });
+    await using server = await startAskingServer(hostKey, { first: FIRST, next: NEXT });
     // Nothing of ours runs in that tree: this writes down what it is asked.
     const script = folder.write(
       "askpass",
