@@ -198,7 +198,7 @@ Deno.test("what a process has left is forgotten soon after the next start, in ba
   }));
   using made = await scene({ store: counted });
   const { clock } = made;
-  const count = 3 * BATCH + 50;
+  const count = 3 * BATCH + BATCH / 2;
   await fill(store, count, clock.now() - RETENTION);
   await clock.advance(FIRST_TURN - 1);
   assert.equal((await keysOf(store, "issued")).length, count, "the start itself does not look at them");
