@@ -4,6 +4,7 @@ import { decodeBase64, encodeBase64 } from "../bytes/encoding.ts";
 import { MalformedError, Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { FidoEnvelope } from "./fido.ts";
+import { fingerprintOf } from "./fingerprint.ts";
 import { isKeyType, type KeyTypeRow, keyTypes, plainType, type PublicFields } from "./key_types.ts";
 import { signatureSchemes, type WebCryptoParameters } from "./signature.ts";
 import { KeyError, type KeyType, type PublicKey, type VerifiedSignature } from "./types.ts";
@@ -86,12 +87,6 @@ export function formatPublicKey(key: PublicKey | Bytes, comment = ""): string {
   const suffix = comment.replaceAll(/[\r\n\0]+/g, " ").trim();
   const line = `${decodeText(new Reader(blob).string())} ${encodeBase64(blob)}`;
   return suffix ? `${line} ${suffix}` : line;
-}
-
-/** `SHA256:…` of any blob, as `ssh-keygen -l` prints it. */
-async function fingerprintOf(blob: Bytes): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", blob));
-  return "SHA256:" + encodeBase64(digest).replace(/=+$/, "");
 }
 
 /** A peer's word as part of a message: short and printable. */

@@ -1,6 +1,7 @@
 /** Certificates (RFC 5280), read whole: the library parses parts when they are first asked for. */
 import type { Bytes } from "../bytes/bytes.ts";
-import { encodeBase64, encodeHex } from "../bytes/encoding.ts";
+import { encodeHex } from "../bytes/encoding.ts";
+import { fingerprintOf } from "../keys/fingerprint.ts";
 import { type DerLimits, parseDer } from "./der.ts";
 import { X509Error } from "./error.ts";
 import { PemConverter, X509Certificate } from "./library.ts";
@@ -61,12 +62,7 @@ export function serialOf(certificate: X509Certificate): string {
 
 /** `SHA256:…` of the certificate's public key, in the manner of SSH fingerprints. */
 export async function keyFingerprint({ publicKey }: X509Certificate): Promise<string> {
-  return await fingerprint(publicKey.rawData);
-}
-
-async function fingerprint(data: ArrayBuffer): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-  return `SHA256:${encodeBase64(digest).replace(/=+$/, "")}`;
+  return await fingerprintOf(publicKey.rawData);
 }
 
 /** Whether both are the same certificate, byte for byte. */
