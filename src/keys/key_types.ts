@@ -141,13 +141,3 @@ export function certificateAlgorithm(signatureAlgorithm: string): string {
   const base = signatureAlgorithm.replace(/@openssh\.com$/, "");
   return `${base}-cert-v01@openssh.com`;
 }
-
-const signatureAlgorithms = new Map(
-  Object.values(keyTypes).flatMap((row) => row.signatureAlgorithms)
-    .map((algorithm) => [certificateAlgorithm(algorithm), algorithm]),
-);
-
-/** `rsa-sha2-512-cert-v01@openssh.com` → `rsa-sha2-512`; undefined when `name` is no certificate's algorithm. */
-export function plainAlgorithm(name: string): string | undefined {
-  return signatureAlgorithms.get(name);
-}
