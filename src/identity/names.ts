@@ -1,4 +1,5 @@
 /** What a name that an authority wrote may mean: DNS names, workloads of a trust domain, e-mail addresses. Pure. */
+import { isDnsLabel, isDnsName, toAsciiName } from "../bytes/dns_name.ts";
 import { type Identity, IdentityError, isUnderDomain } from "./principal.ts";
 
 /** Principals of a certificate that begin so name groups: no bearer may be called like one. */
@@ -17,42 +18,13 @@ export interface TrustDomains {
   readonly trustDomains?: readonly string[];
 }
 
-const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const DNS_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
-
-/** Whether `text` is one label of a normalised DNS name. */
-export function isLabel(text: string): boolean {
-  return LABEL.test(text);
-}
-
-/** Whether `text` is a normalised DNS name, of one label or more. */
-export function isDnsName(text: string): boolean {
-  return DNS_NAME.test(text);
-}
-
 /**
  * The one spelling of a domain: lower-case, IDNA in ASCII (UTS #46), no trailing dot. Undefined for what is no DNS name,
  * numbers and IP addresses among them.
  */
 export function normalizeDomain(text: string): string | undefined {
-  const name = toAscii(text.replace(/\.$/, ""))?.toLowerCase();
-  if (name === undefined || !DNS_NAME.test(name)) return undefined;
-  // What inet_aton reads as an address (127.1, 0x7f.1) ends in a number.
-  return /(^|\.)(\d+|0x[0-9a-f]*)$/.test(name) ? undefined : name;
-}
-
-/** IDNA by the platform's URL parser, which every web-standard runtime has. */
-function toAscii(text: string): string | undefined {
-  // deno-lint-ignore no-control-regex
-  if (/^[\x00-\x7f]*$/.test(text)) return text;
-  // The parser would take these for parts of a URL, decode them, or drop them silently.
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x20\x7f/\\?#@:%[\]\p{Cf}\p{Zl}\p{Zp}]/u.test(text)) return undefined;
-  try {
-    return new URL(`http://${text}/`).hostname;
-  } catch {
-    return undefined;
-  }
+  const name = toAsciiName(text.replace(/\.$/, ""))?.toLowerCase();
+  return name !== undefined && isDnsName(name) ? name : undefined;
 }
 
 /**
@@ -66,7 +38,7 @@ export function workloadName(
   trustDomain: string,
   written: string,
 ): Named {
-  if (!LABEL.test(account) || !LABEL.test(namespace)) {
+  if (!isDnsLabel(account) || !isDnsLabel(namespace)) {
     throw new IdentityError(
       "malformed-name",
       `'${written}' lies under the trust domain ${trustDomain} and is not ACCOUNT@NAMESPACE.${trustDomain}`,
@@ -96,7 +68,7 @@ export function meaningOf(written: string, { trustDomain, trustDomains = [] }: T
   const at = name.lastIndexOf("@");
   if (at < 0) {
     const isHost = trustDomain !== undefined && name !== trustDomain && isUnderDomain(name, trustDomain);
-    return isHost && DNS_NAME.test(name) ? { name, fqdn: name, trustDomain } : { name: written };
+    return isHost && isDnsName(name) ? { name, fqdn: name, trustDomain } : { name: written };
   }
   const local = name.slice(0, at);
   const domain = name.slice(at + 1);
@@ -104,7 +76,7 @@ export function meaningOf(written: string, { trustDomain, trustDomains = [] }: T
     return workloadName(local, domain.slice(0, -trustDomain.length - 1), trustDomain, written);
   }
   refuseEmailUnder(domain, written, trustDomains);
-  const isEmail = /^[^@\s,]+$/.test(local) && DNS_NAME.test(domain);
+  const isEmail = /^[^@\s,]+$/.test(local) && isDnsName(domain);
   return isEmail ? { name, email: name } : { name: written };
 }
 

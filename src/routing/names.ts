@@ -3,11 +3,10 @@
  *
  * A name is normalised once, where it enters, and compared as text ever after.
  */
+import { isDnsLabel, isDnsName, MAX_DNS_NAME_LENGTH, toAsciiName } from "../bytes/dns_name.ts";
 import { parseIp } from "../bytes/ip_address.ts";
 import { isLoopback } from "../bytes/ip_range.ts";
 
-/** DNS limits (RFC 1035 §2.3.4). */
-const MAX_NAME_LENGTH = 253;
 /** Longest text that is looked at: a name of 253 ASCII characters may be written in more. */
 const MAX_TEXT_LENGTH = 1024;
 
@@ -16,7 +15,7 @@ export class NameError extends Error {
   override readonly name = "NameError";
 }
 
-const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const LETTERS = "a name has letters, digits and '-' in labels of 1 to 63, separated by dots";
 
 /**
  * The one spelling of a DNS name: lower-case, IDNA in ASCII (UTS #46, as URLs do), no trailing dot.
@@ -30,33 +29,12 @@ const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
  */
 export function normalizeName(text: string): string {
   if (text.length > MAX_TEXT_LENGTH) throw new NameError("the name is too long");
-  const ascii = toAscii(text).toLowerCase().replace(/\.$/, "");
-  if (ascii.length > MAX_NAME_LENGTH) throw new NameError("the name is too long");
-  const labels = ascii.split(".");
-  if (!labels.every((label) => LABEL.test(label))) {
-    throw new NameError("a name has letters, digits and '-' in labels of 1 to 63, separated by dots");
-  }
-  // What inet_aton reads as an address (127.1, 0x7f.1, 2130706433) ends in a number.
-  if (/^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1)!)) {
-    throw new NameError("this is a number or an IP address, not a name");
-  }
-  return ascii;
-}
-
-/** IDNA by the platform's URL parser, which every web-standard runtime has. */
-function toAscii(text: string): string {
-  // deno-lint-ignore no-control-regex
-  if (/^[\x00-\x7f]*$/.test(text) && !/(^|\.)xn--/i.test(text)) return text;
-  // The parser would take these for parts of a URL, decode them, or drop them silently.
-  // deno-lint-ignore no-control-regex
-  if (/[\x00-\x20\x7f/\\?#@:%[\]\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]/.test(text)) {
-    throw new NameError("a name has letters, digits and '-' in labels of 1 to 63, separated by dots");
-  }
-  try {
-    return new URL(`http://${text}/`).hostname;
-  } catch {
-    throw new NameError("this is no valid internationalised name");
-  }
+  const name = toAsciiName(text)?.toLowerCase().replace(/\.$/, "");
+  if (name === undefined) throw new NameError(`this is no valid internationalised name: ${LETTERS}`);
+  if (name.length > MAX_DNS_NAME_LENGTH) throw new NameError("the name is too long");
+  if (!name.split(".").every(isDnsLabel)) throw new NameError(LETTERS);
+  if (!isDnsName(name)) throw new NameError("this is a number or an IP address, not a name");
+  return name;
 }
 
 /**

@@ -1,15 +1,9 @@
 /** From a policy document of the right structure to rules that can be decided by. */
 import { type AddressRange, parseAddressRange } from "../../bytes/ip_range.ts";
 import { type DialRange, parseDialRange, parseDuration, parsePortRange, type PortRange } from "../ranges.ts";
+import { claimAt } from "../claim_path.ts";
 import type { Identity } from "../principal.ts";
-import {
-  claimAt,
-  claimMatches,
-  compileNamePattern,
-  compileTextPattern,
-  didYouMean,
-  type Pattern,
-} from "./match.ts";
+import { claimMatches, compileNamePattern, compileTextPattern, didYouMean, type Pattern } from "./match.ts";
 import { type Right, rights, type RightScope, rightTable } from "./rights.ts";
 import type { ConditionsDocument, PolicyDocument, RuleDocument } from "./schema.ts";
 

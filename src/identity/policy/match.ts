@@ -1,4 +1,5 @@
 /** Conditions of a policy, compiled to predicates. */
+import { toAsciiName } from "../../bytes/dns_name.ts";
 
 /** Whether a value meets a pattern. */
 export type Pattern = (value: string) => boolean;
@@ -31,12 +32,7 @@ export function compileNamePattern(pattern: string): Pattern {
 
 function asciiLabel(label: string): string {
   // deno-lint-ignore no-control-regex
-  if (/^[\x00-\x7f]*$/.test(label)) return label.toLowerCase();
-  try {
-    return new URL(`http://${label}/`).hostname;
-  } catch {
-    return "";
-  }
+  return /^[\x00-\x7f]*$/.test(label) ? label.toLowerCase() : toAsciiName(label) ?? "";
 }
 
 /** A glob as the inside of a regular expression; runs of `*` count as one, or matching would take its time. */
@@ -48,23 +44,6 @@ function globToExpression(glob: string, star: string): string {
 export function claimMatches(claim: unknown, pattern: Pattern): boolean {
   if (Array.isArray(claim)) return claim.some((value) => claimMatches(value, pattern));
   return ["string", "number", "boolean"].includes(typeof claim) && pattern(String(claim));
-}
-
-/**
- * The claim that `path` names: `groups`, `realm_access.roles`, `kubernetes.io.namespace`. Names of claims may have dots of
- * their own: what is there as it is written comes first.
- * @returns undefined when there is none
- */
-export function claimAt(claims: unknown, path: string): unknown {
-  if (typeof claims !== "object" || claims === null || Array.isArray(claims)) return undefined;
-  const members = claims as Readonly<Record<string, unknown>>;
-  if (Object.hasOwn(members, path)) return members[path];
-  for (let dot = path.indexOf("."); dot > 0; dot = path.indexOf(".", dot + 1)) {
-    const head = path.slice(0, dot);
-    const found = Object.hasOwn(members, head) ? claimAt(members[head], path.slice(dot + 1)) : undefined;
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 /**

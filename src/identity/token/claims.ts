@@ -1,6 +1,6 @@
 /** Whether a token's claims say that it is meant for us, now, and for whom the configuration lets in. Pure. */
 import { printable } from "../../bytes/printable.ts";
-import { claimAt } from "../policy/match.ts";
+import { claimAt } from "../claim_path.ts";
 import type { Claims } from "./compact.ts";
 import { type IssuerConfig, TokenError } from "./types.ts";
 

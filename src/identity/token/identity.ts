@@ -1,15 +1,8 @@
 /** From the claims of a verified token to an identity: one row for each kind of issuer. Pure. */
-import {
-  GROUP_PREFIX,
-  isDnsName,
-  isLabel,
-  meaningOf,
-  type Named,
-  normalizeDomain,
-  workloadName,
-} from "../names.ts";
+import { isDnsLabel, isDnsName } from "../../bytes/dns_name.ts";
+import { claimAt } from "../claim_path.ts";
+import { GROUP_PREFIX, meaningOf, type Named, normalizeDomain, workloadName } from "../names.ts";
 import { type Identity, IdentityError, isUnderDomain } from "../principal.ts";
-import { claimAt } from "../policy/match.ts";
 import type { Claims } from "./compact.ts";
 import type { IssuerConfig, IssuerKind } from "./types.ts";
 
@@ -116,7 +109,7 @@ const COMPUTE_DEFAULT = /^(\d+)-compute@developer\.gserviceaccount\.com$/;
 
 function googleAccount(bearer: Bearer): Named {
   const { claims, issuer: { trustDomain } } = bearer;
-  const email = verifiedEmail(bearer, "email_verified");
+  const email = verifiedEmail(bearer);
   if (email === undefined) {
     const why = claims.email === undefined
       ? "has no e-mail address"
@@ -125,8 +118,8 @@ function googleAccount(bearer: Bearer): Named {
   }
   const account = SERVICE_ACCOUNT.exec(email);
   const compute = COMPUTE_DEFAULT.exec(email);
-  if (!account && !compute) return mappedName(bearer) ?? { name: email, email };
-  if (account && !(isLabel(account[1]) && isDnsName(account[2]))) throw notAName("email", email);
+  if (!account && !compute) return mappedName(bearer, email) ?? { name: email, email };
+  if (account && !(isDnsLabel(account[1]) && isDnsName(account[2]))) throw notAName("email", email);
   const name = account ? `${account[1]}.${account[2]}` : compute![1];
   return { name, email, ...(trustDomain !== undefined && { fqdn: `${name}.${trustDomain}`, trustDomain }) };
 }
@@ -141,7 +134,7 @@ function person(bearer: Bearer, { verified = "email_verified", stable = "sub" } 
 }
 
 /** By the claim that the configuration names; undefined where it names none. */
-function mappedName(bearer: Bearer, email = verifiedEmail(bearer)): Named | undefined {
+function mappedName(bearer: Bearer, email: string | undefined): Named | undefined {
   const path = bearer.issuer.claims.name;
   return path === undefined ? undefined : plainName(path, bearer, email);
 }

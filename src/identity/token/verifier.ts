@@ -25,7 +25,7 @@ export function tokenVerifier(issuers: readonly IssuerConfig[], sources: TokenSo
     issuers.map((issuer) => [issuer.issuer, { issuer, keys: new IssuerKeys(issuer, sources) }]),
   );
   const trustDomains = issuers.flatMap(({ trustDomain }) => trustDomain ?? []);
-  const everybodys = [...new Set([...trustDomains, ...(sources.trustDomains ?? [])])];
+  const allTrustDomains = [...new Set([...trustDomains, ...(sources.trustDomains ?? [])])];
 
   async function verify(token: string, parsed: ParsedToken, now: number): Promise<VerifiedToken> {
     const { alg, kid, claims } = parsed;
@@ -39,7 +39,7 @@ export function tokenVerifier(issuers: readonly IssuerConfig[], sources: TokenSo
     const checked = checkClaims(claims, issuer, now);
     const tokenId = typeof claims.jti === "string" ? claims.jti : kid;
     const facts = { claims, ...checked, ...(tokenId !== undefined && { tokenId: printable(tokenId) }) };
-    const identity = tokenIdentity(facts, issuer, everybodys);
+    const identity = tokenIdentity(facts, issuer, allTrustDomains);
     // Where an address decides who gets in, it must be one that the issuer has verified.
     if ("email" in issuer.requiredClaims && identity.email === undefined) {
       throw new TokenError(
