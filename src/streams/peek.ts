@@ -1,5 +1,6 @@
 /** Looks at the first bytes of a connection, which can be read afterwards all the same. */
 import type { Bytes } from "../bytes/bytes.ts";
+import { deferred } from "./deferred.ts";
 import { type PlainDuplex, PlainDuplexBase } from "./duplex.ts";
 
 /** The part of a clock that peeking needs; `Clock` of `platform/clock.ts` fits. */
@@ -47,11 +48,10 @@ export async function peek(connection: PlainDuplex, options: PeekOptions): Promi
   const { enough, limit, timeout, clock } = options;
   const peeked = new PeekedDuplex(connection, limit);
   let late = false;
-  let wake = () => {};
-  const timedOut = new Promise<void>((resolve) => wake = resolve);
+  const timedOut = deferred();
   const cancel = clock.after(timeout, () => {
     late = true;
-    wake();
+    timedOut.resolve();
   });
   const answer = (reason: Peeked["reason"]): Peeked => ({
     connection: peeked,
@@ -60,7 +60,7 @@ export async function peek(connection: PlainDuplex, options: PeekOptions): Promi
   });
   try {
     for (;;) {
-      const arrival = await Promise.race([peeked.fill(), timedOut]);
+      const arrival = await Promise.race([peeked.fill(), timedOut.promise]);
       if (arrival === "end" || arrival === "broke") return answer(arrival);
       if (enough(peeked.buffered)) return answer("enough");
       if (late) return answer("timeout");
