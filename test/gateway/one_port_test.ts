@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { decodeText, encodeText } from "../../src/bytes/bytes.ts";
 import { SILENCE } from "../../src/gateway/protocol.ts";
+import { encodeBase64 } from "../../src/bytes/encoding.ts";
+import { makeClientKey } from "../../src/ca/client_key.ts";
+import { testAuthority, workload } from "../support/authority.ts";
 import { httpsFetch } from "../support/https_client.ts";
 import { sharedFolder, temporaryFolder } from "../support/folder.ts";
 import { makeKey } from "../support/keygen.ts";
@@ -68,6 +71,57 @@ peerTest("SSH and HTTPS come in on one port; who says nothing hears SSH", [opens
   const speaking = await answerTo(gateway.port, "SSH-2.0-test\r\n");
   assert.match(speaking.text, /^SSH-2\.0-/);
   assert.ok(speaking.ms < SILENCE, `${speaking.ms} ms`);
+});
+
+Deno.test("client certificates of our authority and of configured roots say who somebody is; others nobody", async () => {
+  using folder = temporaryFolder();
+  const owner = await makeKey(folder, "owner");
+  const cluster = await kubernetesLikeIssuer(folder);
+  const [trusted, stranger] = await Promise.all([
+    testAuthority({ trustDomain: "mesh.example" }),
+    testAuthority({ trustDomain: "other.example" }),
+  ]);
+  const config = folder.write(
+    "gateway.yaml",
+    `issuers: [{ issuer: "${cluster.issuer}", kind: kubernetes, jwks: "${cluster.jwks}", trust_domain: prod.example }]
+trust_x509: { file: "${folder.write("root.pem", trusted.certificate)}", trust_domain: mesh.example }
+`,
+  );
+  await using gateway = await startGateway(folder, { owners: [owner.line], args: ["--config", config] });
+  const url = `https://localhost:${gateway.port}/api/v1`;
+  const ca = Deno.readTextFileSync(`${gateway.state}/ca_x509_1.crt`);
+  const whoami = async (pair: { certificate: string; privateKey: string }) => {
+    const response = await httpsFetch(`${url}/whoami`, { ca, ...pair });
+    return { status: response.status, ...await response.json() };
+  };
+  const { privateKey, csr } = await makeClientKey();
+  const token = await cluster.podToken({ namespace: "shop", account: "web" });
+  const issued = await (await httpsFetch(`${url}/certs/x509`, {
+    ca,
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ csr: encodeBase64(csr) }),
+  })).json();
+  const own = await whoami({ certificate: issued.certificate, privateKey });
+  assert.deepEqual([own.status, own.kind, own.name], [200, "x509", "web@shop.prod.example"]);
+
+  const pod = await trusted.issue({
+    identity: workload("db", "data", "mesh.example"),
+    trustDomains: ["mesh.example"],
+  });
+  const foreign = await whoami(pod);
+  assert.deepEqual([foreign.status, foreign.kind, foreign.name], [200, "x509", "db@data.mesh.example"]);
+
+  // Its trust domain is not its own here, and its root is nobody's.
+  const liar = await trusted.issue({
+    identity: workload("web", "shop", "prod.example"),
+    trustDomains: ["prod.example"],
+  });
+  assert.notEqual((await whoami(liar)).status, 200);
+  const unknown = await stranger.issue({
+    identity: workload("db", "data", "other.example"),
+    trustDomains: ["other.example"],
+  });
+  assert.notEqual((await whoami(unknown).catch(() => ({ status: 0 }))).status, 200);
 });
 
 Deno.test("a listener for one protocol serves no other", async () => {
