@@ -258,6 +258,24 @@ peerTest(
       assert.match(text, /^name +web@shop\.prod\.mycorp\.com$/m);
       assert.match(text, /^kind +ssh-cert$/m);
     });
+    await t.step("a person's token gets either kind, and the groups come along", async () => {
+      const token = await scene.provider.idToken(ANN);
+      const own = await certificateRequest(scene, "ann");
+      const issued = await api(scene, roots, "certs/x509", [...bearer(token), ...json({ csr: own.csr })]);
+      assert.equal(issued.status, 200, issued.body);
+      const file = folder.write("ann.crt", JSON.parse(issued.body).certificate);
+      const names = await succeed(
+        openssl.line("openssl", "x509", "-in", file, "-noout", "-ext", "subjectAltName"),
+      );
+      assert.match(names.text, /email:ann@mycorp\.com/);
+      const asked = json({ public_key: key.line });
+      for (const credential of [bearer(token), ["--cert", file, "--key", own.key]]) {
+        const { status, body } = await api(scene, roots, "certs/ssh", [...credential, ...asked]);
+        assert.equal(status, 200, body);
+        const facts = await readWithKeygen(folder.write("ann-cert.pub", `${JSON.parse(body).certificate}\n`));
+        assert.equal(facts.Principals, "ann@mycorp.com group:sre");
+      }
+    });
     await t.step("nobody gets one for nothing, for another's token, or for another gateway's", async () => {
       const asked = json({ public_key: key.line });
       assert.equal((await api(scene, roots, "certs/ssh", asked)).status, 401);

@@ -176,7 +176,7 @@ peerTest("expiry ends what is new and leaves open what is open", [openssh], asyn
   await using scene = await identityScene();
   await using pod = await scene.startPod(WEB, { args: SRE_MAY });
   const ann = await scene.person("ann", ANN);
-  await ann.signIn("6s");
+  await ann.signIn("12s");
   await using session = await openSession(ann, pod.fqdn);
   const { to } = validityOf(await readWithKeygen(ann.certificate));
   await waitUntil("the certificate's end", () => Date.now() > to + 1000);
@@ -193,7 +193,7 @@ peerTest(
   [openssh],
   async () => {
     await using scene = await identityScene();
-    await using pod = await scene.startPod(WEB, { args: SRE_MAY, lifetime: 5 });
+    await using pod = await scene.startPod(WEB, { args: SRE_MAY, lifetime: 10 });
     await waitUntil("the token's end", async () => {
       const list = JSON.parse((await scene.sshm("node", "ls", "--json")).text);
       assert.ok(list.some(({ name }: { name: string }) => name === pod.fqdn), "it stays registered");
