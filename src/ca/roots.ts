@@ -79,13 +79,15 @@ export class Roots {
   #list: RootList = { user: [], host: [], x509: [] };
   #rings: Rings = { user: [], host: [], x509: [] };
   #paths: readonly string[] = [];
+  /** Ends when the last change that was asked for is done: two at once would make one file twice. */
+  #changes: Promise<unknown> = Promise.resolve();
 
   constructor(parts: Parts, onRoot: OnRoot) {
     this.#parts = parts;
     this.#onRoot = onRoot;
   }
 
-  /** Files that the configured roots were read from. */
+  /** Files that the configured roots were read from, at the last reload that succeeded. */
   get paths(): readonly string[] {
     return this.#paths;
   }
@@ -124,13 +126,45 @@ export class Roots {
   }
 
   /** Loads everything anew. @returns whether the configured roots are others than before @throws {CaError} */
-  async reload(): Promise<boolean> {
+  reload(): Promise<boolean> {
+    return this.#inTurn(() => this.#reload());
+  }
+
+  /** See `LocalAuthority.rotate`. When it throws, nothing has changed. */
+  async rotate(kind: RootKind, overlap: number, lifetime: number): Promise<void> {
+    if (this.#isConfigured(kind)) {
+      throw new CaError(
+        "invalid",
+        `the root for ${kind} certificates comes from configured files: change these`,
+      );
+    }
+    await this.#inTurn(() => this.#rotate(kind, overlap, lifetime));
+  }
+
+  async #rotate(kind: RootKind, overlap: number, lifetime: number): Promise<void> {
+    await this.#dropRetired();
+    const now = this.#parts.clock.now();
+    const file = this.#nextFile(kind);
+    const record = await this.#make(kind, file, now + overlap, "rotated");
+    const list = {
+      ...this.#list,
+      [kind]: rotated(this.#list[kind], { file }, { now, overlap, lifetime }),
+    };
+    // Before the list is written: what cannot be loaded now cannot be loaded at the next start. Roots of other kinds are
+    // left alone: whether their files can be read just now is no matter of this one.
+    const ring = kind === "x509" ? await this.#loadX509(list) : await this.#loadSsh(kind, list);
+    await this.#writeList(list);
+    this.#rings = { ...this.#rings, [kind]: ring };
+    record();
+  }
+
+  async #reload(): Promise<boolean> {
     const before = await fingerprints(this.#rings);
     const paths: string[] = [];
     const rings: Rings = {
-      user: await this.#loadSsh("user", paths),
-      host: await this.#loadSsh("host", paths),
-      x509: await this.#loadX509(paths),
+      user: await this.#loadSsh("user", this.#list, paths),
+      host: await this.#loadSsh("host", this.#list, paths),
+      x509: await this.#loadX509(this.#list, paths),
     };
     this.#rings = rings;
     this.#paths = paths;
@@ -145,23 +179,10 @@ export class Roots {
     return JSON.stringify(before) !== JSON.stringify(after);
   }
 
-  /** See `LocalAuthority.rotate`. */
-  async rotate(kind: RootKind, overlap: number, lifetime: number): Promise<void> {
-    if (this.#isConfigured(kind)) {
-      throw new CaError(
-        "invalid",
-        `the root for ${kind} certificates comes from configured files: change these`,
-      );
-    }
-    await this.#dropRetired();
-    const now = this.#parts.clock.now();
-    const file = this.#nextFile(kind);
-    await this.#make(kind, file, now + overlap, "rotated");
-    await this.#writeList({
-      ...this.#list,
-      [kind]: rotated(this.#list[kind], { file }, { now, overlap, lifetime }),
-    });
-    await this.reload();
+  #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#changes.then(change);
+    this.#changes = done.catch(() => {});
+    return done;
   }
 
   #isConfigured(kind: RootKind): boolean {
@@ -178,13 +199,16 @@ export class Roots {
     const file = this.#nextFile(kind);
     // A process that died before it wrote the list left its key: nobody knows it yet, but it is as good as another.
     const left = await this.#parts.state.read(file);
+    let record = () => {};
     if (!left || left.length === 0) {
-      await this.#make(kind, file, this.#parts.clock.now(), "made on first start");
+      record = await this.#make(kind, file, this.#parts.clock.now(), "made on first start");
     }
     await this.#writeList({ ...this.#list, [kind]: [{ file, signsFrom: 0 }] });
+    record();
   }
 
-  async #make(kind: RootKind, file: string, signsFrom: number, why: string): Promise<void> {
+  /** @returns puts it on record, for when it counts */
+  async #make(kind: RootKind, file: string, signsFrom: number, why: string): Promise<() => void> {
     const { state, config, clock } = this.#parts;
     if (kind === "x509") {
       const now = clock.now();
@@ -197,31 +221,33 @@ export class Roots {
       const root = await loadX509Root({ certificate, privateKey });
       await state.write(`${file}.crt`, encodeText(certificate));
       await state.write(file, encodeText(certificate + privateKey));
-      this.#onRoot(kind, await keyFingerprint(root.chain[0]), signsFrom, why);
+      const fingerprint = await keyFingerprint(root.chain[0]);
+      return () => this.#onRoot(kind, fingerprint, signsFrom, why);
     } else {
       const algorithm: RootAlgorithm = config.algorithm ?? "ssh-ed25519";
       const comment = `${config.domain} ${kind} authority`;
       const key = await generatePrivateKey(algorithm, { comment });
       await state.write(`${file}.pub`, encodeText(`${formatPublicKey(key.publicKey, comment)}\n`));
       await state.write(file, encodeText(key.format()));
-      this.#onRoot(kind, await key.publicKey.fingerprint(), signsFrom, why);
+      const fingerprint = await key.publicKey.fingerprint();
+      return () => this.#onRoot(kind, fingerprint, signsFrom, why);
     }
   }
 
-  async #loadSsh(kind: "user" | "host", paths: string[]): Promise<Loaded<SshRoot>[]> {
+  async #loadSsh(kind: "user" | "host", list: RootList, paths: string[] = []): Promise<Loaded<SshRoot>[]> {
     const { files, config } = this.#parts;
     if (this.#isConfigured(kind)) {
       const read = await readSshRoots(requireFiles(files), kind, config.rootFiles![kind]!);
       paths.push(...read.paths);
       return read.roots.map(forEver);
     }
-    return await this.#loadKept(kind, async (text) => {
+    return await this.#loadKept(kind, list, async (text) => {
       const signer = await parsePrivateKey(text);
       return { publicKey: signer.publicKey, signer };
     });
   }
 
-  async #loadX509(paths: string[]): Promise<Loaded<PemRoot>[]> {
+  async #loadX509(list: RootList, paths: string[] = []): Promise<Loaded<PemRoot>[]> {
     const { files, config } = this.#parts;
     if (this.#isConfigured("x509")) {
       const read = await readX509Roots(requireFiles(files), config.rootFiles!.x509!);
@@ -232,16 +258,20 @@ export class Roots {
         ),
       );
     }
-    return await this.#loadKept("x509", async (text) => {
+    return await this.#loadKept("x509", list, async (text) => {
       const signs = await loadX509Root({ certificate: text, privateKey: text });
       const root = signs.chain.at(-1)!;
       return { pem: formatCertificate(root), fingerprint: await keyFingerprint(root), signs };
     });
   }
 
-  async #loadKept<T>(kind: RootKind, parse: (text: string) => Promise<T>): Promise<Loaded<T>[]> {
+  async #loadKept<T>(
+    kind: RootKind,
+    list: RootList,
+    parse: (text: string) => Promise<T>,
+  ): Promise<Loaded<T>[]> {
     const { state } = this.#parts;
-    return await Promise.all(this.#list[kind].map(async ({ file, ...times }) => {
+    return await Promise.all(list[kind].map(async ({ file, ...times }) => {
       const content = await state.read(file);
       if (!content || content.length === 0) {
         throw new CaError(

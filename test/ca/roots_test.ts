@@ -286,3 +286,56 @@ Deno.test("configured files that change are read anew; broken ones change nothin
   assert.match(formatPublicKey((await authority.authorities()).host[0]), /^ssh-ed25519 /);
   authority.close();
 });
+
+Deno.test("rotation is no matter of other roots: their files may be broken just then", async () => {
+  using folder = temporaryFolder();
+  const path = folder.write("user", await keyFile("ed25519"));
+  const { parts } = partsWith({ user: [path] });
+  const authority = await openAuthority(parts);
+  folder.write("user", "half written");
+  await authority.rotate("host", { overlap: 0 });
+  const { host, user: [still] } = await authority.authorities();
+  assert.equal(host.length, 2);
+  sameKey(await keyFile("ed25519.pub"), still);
+  assert.ok(await authority.issueUser(user));
+  await assert.rejects(authority.reload(), unavailable(/user: /));
+  folder.write("user", await keyFile("ed25519"));
+  authority.close();
+  const again = await openAuthority(parts);
+  assert.deepEqual((await again.authorities()).host.map(({ blob }) => blob), host.map(({ blob }) => blob));
+  again.close();
+});
+
+Deno.test("a rotation that fails changes nothing and leaves no record; two at once make two roots", async () => {
+  const state = new MemoryState();
+  const made = partsWith({}, state);
+  const authority = await openAuthority(made.parts);
+  const files = () => state.files.get("ca_roots.json");
+  const before = files();
+  made.records.length = 0;
+  for (let writes = 0; writes < 3; writes++) {
+    state.writesLeft = writes;
+    await assert.rejects(authority.rotate("user"), /killed/);
+    assert.deepEqual(files(), before);
+    assert.equal((await authority.authorities()).user.length, 1);
+  }
+  assert.deepEqual(made.records, []);
+  state.writesLeft = Infinity;
+  await Promise.all([authority.rotate("user"), authority.rotate("user")]);
+  const { user: roots } = await authority.authorities();
+  assert.equal(new Set(await Promise.all(roots.map((root) => root.fingerprint()))).size, 3);
+  assert.equal(made.records.length, 2);
+  authority.close();
+});
+
+Deno.test("the files to be watched are those that were read last", async () => {
+  using folder = temporaryFolder();
+  Deno.mkdirSync(folder.at("roots"));
+  folder.write("roots/id_ed25519", await keyFile("ed25519"));
+  const authority = await opened({ user: [folder.at("roots")] });
+  assert.deepEqual(authority.watchedFiles, [folder.at("roots/id_ed25519")]);
+  folder.write("roots/ca_user", await keyFile("ecdsa256"));
+  await authority.reload();
+  assert.deepEqual(authority.watchedFiles, [folder.at("roots/ca_user")]);
+  authority.close();
+});
