@@ -61,6 +61,8 @@ interface Client {
   readonly refusal?: string;
   /** Requests whose response has not been sent. */
   requests: number;
+  /** A request was refused: what came behind it is not looked at. */
+  over: boolean;
 }
 
 class NodeWebServer implements WebServer {
@@ -82,6 +84,8 @@ class NodeWebServer implements WebServer {
       keepAliveTimeout: bounds.idle,
       connectionsCheckingInterval: bounds.check,
       maxHeaderSize: bounds.headSize,
+      // Refused below, and with it what comes behind.
+      requireHostHeader: false,
     }, (incoming, outgoing) => void this.#onRequest(incoming, outgoing));
     // A server that does not listen closes each connection after one response, and starts no timers.
     Object.defineProperty(this.#http, "listening", { value: true });
@@ -171,7 +175,7 @@ class NodeWebServer implements WebServer {
       covers: (name) => (isIP(name) ? own.checkIP(name) : own.checkHost(name)) !== undefined,
     };
     const certificates = sentCertificates(socket);
-    const common = { remote, names, requests: 0 };
+    const common = { remote, names, requests: 0, over: false };
     if (certificates.length === 0) return common;
     if (socket.authorized) return { ...common, certificates };
     const refusal = `the client certificate is not accepted: ${whyRefused(certificates[0])}`;
@@ -183,6 +187,8 @@ class NodeWebServer implements WebServer {
     const socket = incoming.socket as TLSSocket;
     const client = this.#clients.get(socket);
     if (!client) return void socket.destroy();
+    // The answer to the one before ends the connection.
+    if (client.over) return;
     const gone = new AbortController();
     outgoing.once("close", () => gone.abort(new Error("the client has gone")));
     client.requests++;
@@ -204,17 +210,16 @@ class NodeWebServer implements WebServer {
 
   /** The answer, and whether it is the connection's last. */
   async #respond(
-    { names, refusal, remote, certificates }: Client,
+    client: Client,
     incoming: IncomingMessage,
     signal: AbortSignal,
   ): Promise<{ response: Response; last: boolean }> {
-    const refuse = (status: number, why: string) => ({
-      response: new Response(`${why}\n`, {
-        status,
-        headers: { "content-type": "text/plain; charset=utf-8" },
-      }),
-      last: true,
-    });
+    const { names, refusal, remote, certificates } = client;
+    const refuse = (status: number, why: string) => {
+      client.over = true;
+      const headers = { "content-type": "text/plain; charset=utf-8" };
+      return { response: new Response(`${why}\n`, { status, headers }), last: true };
+    };
     if (refusal !== undefined) return refuse(400, refusal);
     if (incoming.headersDistinct.host?.length !== 1) return refuse(400, "there is not one Host");
     const url = requestUrl(incoming.headers.host, incoming.url ?? "", names);
