@@ -124,6 +124,22 @@ trust_x509: { file: "${folder.write("root.pem", trusted.certificate)}", trust_do
   assert.notEqual((await whoami(unknown).catch(() => ({ status: 0 }))).status, 200);
 });
 
+Deno.test("guesses over HTTPS hold an address off as those over SSH do", async () => {
+  using folder = temporaryFolder();
+  const owner = await makeKey(folder, "owner");
+  await using gateway = await startGateway(folder, { owners: [owner.line] });
+  const ca = Deno.readTextFileSync(`${gateway.state}/ca_x509_1.crt`);
+  const guess = () =>
+    httpsFetch(`https://localhost:${gateway.port}/api/v1/whoami`, {
+      ca,
+      headers: { authorization: "Bearer guess" },
+    });
+  let guesses = 0;
+  while (guesses < 40 && await guess().then(({ status }) => status === 401, () => false)) guesses++;
+  assert.ok(guesses >= 12 && guesses <= 14, `${guesses}`);
+  assert.match((await answerTo(gateway.port, "SSH-2.0-test\r\n")).text, /^Not allowed at this time/);
+});
+
 Deno.test("a listener for one protocol serves no other", async () => {
   using folder = temporaryFolder();
   const owner = await makeKey(folder, "owner");
