@@ -5,6 +5,42 @@
  * cryptography) comes in through the interfaces of `src/platform`; `src/deno` implements them for Deno, and
  * `src/deno/crypto_node.ts` for Node as well.
  *
+ * A server and its client, in memory:
+ *
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { acceptSsh, connectSsh, duplexPair, generatePrivateKey, openSession, Router, serveSession } from "./mod.ts";
+ * import { nodeCrypto as crypto } from "./src/deno/crypto_node.ts";
+ *
+ * const [hostKey, userKey] = await Promise.all([1, 2].map(() => generatePrivateKey("ssh-ed25519")));
+ * const [expected, welcome] = await Promise.all([hostKey, userKey].map((key) => key.publicKey.fingerprint()));
+ * const [near, far] = duplexPair(); // or a TCP connection, a WebSocket: any pair of web streams
+ *
+ * const serving = acceptSsh(far, {
+ *   crypto,
+ *   hostKeys: [hostKey],
+ *   auth: {
+ *     publicKey: async ({ user, key }) =>
+ *       await key.fingerprint() === welcome ? { result: "accepted", identity: user } : { result: "refused" },
+ *   },
+ *   prepare: (connection) =>
+ *     new Router(connection).onChannel("session", async (incoming) => {
+ *       await serveSession(incoming.accept(), {
+ *         start: () => Promise.resolve({ serve: () => Promise.resolve({ code: 7 }) }),
+ *       });
+ *     }),
+ * });
+ * const client = await connectSsh(near, {
+ *   crypto,
+ *   verifyHostKey: async ({ key }) => await key.fingerprint() === expected || "this is another server",
+ *   auth: { user: "ann", credentials: [{ method: "publickey", signers: [userKey] }] },
+ * });
+ * const program = await (await openSession(client)).exec("uname -a");
+ * assert.deepEqual(await program.status, { code: 7 });
+ * client.close();
+ * assert.equal((await serving).authenticated.identity, "ann");
+ * ```
+ *
  * @module
  */
 
