@@ -34,6 +34,7 @@ export interface WebBounds {
   readonly bodySize: number;
 }
 
+/** What {@link denoWeb} grants. */
 export const WEB_BOUNDS: WebBounds = {
   handshake: 10_000,
   head: 5_000,

@@ -4,6 +4,7 @@
 const NAME =
   /^(?=.{1,254}$)[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?)*\.?$/;
 
+/** A host as a request names it. */
 export interface RequestHost {
   /** Lower-case, without trailing dot or brackets. */
   readonly name: string;

@@ -29,6 +29,7 @@ export interface CredentialLimits {
   readonly portForwarding?: boolean;
 }
 
+/** A bearer as a credential has proved it. Immutable. */
 export interface Identity {
   readonly kind: IdentityKind;
   /** `key`, `ssh-ca:SHA256:…`, the token's `iss`, the trust domain, … */

@@ -31,6 +31,7 @@ export function parsePortRange(text: string): PortRange {
   return { first, last };
 }
 
+/** Whether `port` is one of the range. */
 export function portInRange(range: PortRange, port: number): boolean {
   return range.first <= port && port <= range.last;
 }

@@ -4,6 +4,7 @@ import type { Certificate } from "../cert/types.ts";
 import { GROUP_PREFIX, meaningOf, NAME_PREFIX, type TrustDomains } from "./names.ts";
 import { type CredentialLimits, type Identity, IdentityError } from "./principal.ts";
 
+/** What is known of a certificate beside what it says. */
 export interface CertificateContext extends TrustDomains {
   /** `SHA256:…` of the certified key. */
   readonly fingerprint: string;

@@ -24,6 +24,7 @@ import { type Identity, IdentityError, isUnderDomain } from "./principal.ts";
 /** Kinds of names beside SPIFFE IDs that a root may name clients by. */
 export type ClientNames = "email" | "dns";
 
+/** A root, and what it may say of those below it. */
 export interface TrustedX509Root {
   readonly certificate: X509Certificate;
   /** Workloads of these it may name, and of no other. The first one is also the issuer of its people and machines. Normalised. */
@@ -44,6 +45,7 @@ export function trustedX509Roots(
   return readCertificates(pem).map((certificate) => ({ certificate, trustDomains, names }));
 }
 
+/** Whom to believe, and when. */
 export interface X509Context {
   /** Milliseconds since 1970. */
   readonly now: number;

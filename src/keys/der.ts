@@ -3,6 +3,7 @@ import type { Bytes } from "../bytes/bytes.ts";
 import { encodeHex } from "../bytes/encoding.ts";
 import { MalformedError, Reader } from "../bytes/reader.ts";
 
+/** Tags of the elements that such a file has (X.690 §8.1.2). */
 export const Tag = { INTEGER: 0x02, OCTET_STRING: 0x04, OID: 0x06, SEQUENCE: 0x30 } as const;
 
 /** A cursor over the elements of one constructed value. Every method throws {@link MalformedError}. */

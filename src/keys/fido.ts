@@ -5,6 +5,7 @@ import { MalformedError, type Reader } from "../bytes/reader.ts";
 import { Writer } from "../bytes/writer.ts";
 import type { VerifiedSignature } from "./types.ts";
 
+/** What the token signed, and what it says by that. */
 export interface FidoEnvelope {
   /** The bytes under the token's signature. */
   readonly signed: Bytes;

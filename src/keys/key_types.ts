@@ -21,6 +21,7 @@ export interface PublicFields {
   readonly application?: Bytes;
 }
 
+/** One key type. */
 export interface KeyTypeRow {
   readonly certificateType: string;
   /** Best first. */

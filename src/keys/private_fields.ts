@@ -11,6 +11,7 @@ import type { KeyType } from "./types.ts";
 /** Types that can be held in memory: those of FIDO tokens cannot. */
 export type PlainKeyType = Exclude<KeyType, `sk-${string}`>;
 
+/** How the private key of one type is written. */
 export interface PrivateFieldsRow {
   /** Reads the fields after the type. @throws {MalformedError} */
   read(reader: Reader): JsonWebKey;

@@ -14,6 +14,7 @@ export interface WebCryptoParameters {
   readonly hash?: "SHA-256" | "SHA-384" | "SHA-512";
 }
 
+/** One signature algorithm, between SSH and WebCrypto. */
 export interface SignatureScheme {
   readonly parameters: WebCryptoParameters;
   /**

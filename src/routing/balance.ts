@@ -9,6 +9,7 @@ import { discard, type OpenRequest, type Target, TargetError } from "./target.ts
  */
 const DEFAULT_OPEN_TIMEOUT = 10_000;
 
+/** How long to wait, by which clock. */
 export interface BalancerOptions {
   readonly clock: Clock;
   /** Milliseconds for one target. Default 10 s. */

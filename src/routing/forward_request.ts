@@ -49,6 +49,7 @@ export interface RefusedRequest {
   readonly reason: string;
 }
 
+/** What a `tcpip-forward` asks for: one row of the table of {@link classifyForward}. */
 export type ForwardRequest = NodePort | MeshPort | ListenerPort | RefusedRequest;
 
 /** The port that a request for port 0 is answered with: where SSH listens by convention. */

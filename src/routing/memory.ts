@@ -37,6 +37,7 @@ interface Entry {
   readonly holder: Holder;
 }
 
+/** Leases that end with the process. Epochs begin anew then: nobody else can hold one. */
 export class MemoryRegistry implements Registry {
   readonly #options: MemoryRegistryOptions;
   /** By name: one entry, or several of one owner where shared. Never an empty array. */

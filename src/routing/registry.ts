@@ -64,6 +64,7 @@ export interface Endpoint {
   readonly asked: { readonly address: string; readonly port: number };
 }
 
+/** What a holder asks for: one port of one name. */
 export interface Claim {
   /** Full and normalised. */
   readonly name: string;
@@ -100,11 +101,13 @@ export interface LeaseTarget extends Target {
   readonly endpoint: Endpoint;
 }
 
+/** What a watcher is told. `changed`: ports came or went. */
 export interface LeaseChange {
   readonly kind: "added" | "changed" | "removed";
   readonly lease: Lease;
 }
 
+/** Why the registry refuses. */
 export type RegistryErrorCode =
   /** The name is another identity's. */
   | "taken"
@@ -125,6 +128,7 @@ export class RegistryError extends Error {
   }
 }
 
+/** Who serves what. The contract suite in `test/contract` says all that an implementation must do. */
 export interface Registry {
   /**
    * Claims a name, or adds an endpoint to the lease that `holder` has on it. Claims for one name are decided one after

@@ -33,6 +33,7 @@ export type TargetErrorCode =
   /** The lease has ended meanwhile or passed to another. */
   | "fenced";
 
+/** A connection that could not be opened. The message is for the log. */
 export class TargetError extends Error {
   override readonly name = "TargetError";
   constructor(readonly code: TargetErrorCode, message: string, options?: ErrorOptions) {

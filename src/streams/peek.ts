@@ -9,6 +9,7 @@ export interface PeekClock {
   after(ms: number, callback: () => void): () => void;
 }
 
+/** How much to look at, and for how long. */
 export interface PeekOptions {
   /** Whether the bytes so far tell enough. Asked after each arrival; the view is only lent. */
   readonly enough: (seen: Bytes) => boolean;
@@ -19,6 +20,7 @@ export interface PeekOptions {
   readonly clock: PeekClock;
 }
 
+/** The connection, and what was seen of it. */
 export interface Peeked {
   /** Stands for the connection from now on, with the first bytes still to be read. Owns it. */
   readonly connection: PlainDuplex;

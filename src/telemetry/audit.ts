@@ -69,6 +69,7 @@ export interface AuditContext {
   readonly connection?: string;
 }
 
+/** Where records go. */
 export interface AuditOptions {
   readonly clock: Clock;
   /** Takes one JSON line without its break. Must not throw. */

@@ -79,6 +79,7 @@ export interface FlowRecord {
   readonly error?: string;
 }
 
+/** Where records go, and who counts. */
 export interface FlowsOptions {
   readonly clock: Clock;
   /** Takes one JSON line without its break. Must not throw. */

@@ -26,8 +26,10 @@ export function logger(room: string): Logger {
   return getLogger([ROOT, room]);
 }
 
+/** `json`: one object a line, for machines; `text`: for people. */
 export type LogFormat = "json" | "text";
 
+/** Where the log goes, and how. */
 export interface LogOptions {
   readonly format: LogFormat;
   /** The least that is written. Default `info`. */

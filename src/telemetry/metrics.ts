@@ -19,6 +19,7 @@ export interface Histogram<Label extends string = never> {
   observe(value: number, labels?: Readonly<Record<Label, string>>): void;
 }
 
+/** What a metric is called and counts. */
 export interface Metric<Label extends string> {
   /** `ssh_mesh_…`, with its unit, counters ending in `_total`. */
   readonly name: string;

@@ -28,6 +28,7 @@ const UNDERSTOOD: readonly string[] = [
   EXTENSION.extendedKeyUsage,
 ];
 
+/** A chain that leads to a root. */
 export interface VerifiedChain {
   readonly leaf: X509Certificate;
   /** The trusted certificate that the chain ends at: one of those given. */

@@ -2,6 +2,7 @@
 import type { Bytes } from "../bytes/bytes.ts";
 import { X509Error } from "./error.ts";
 
+/** What is read, and how large it may be. */
 export interface DerLimits {
   /** For the message: `the certificate`. */
   readonly what: string;

@@ -1,5 +1,6 @@
 /** What is wrong with a certificate, a request or a name in one. */
 
+/** What is wrong. */
 export type X509ErrorCode =
   /** Not what its format says, or larger than anything of its kind. */
   | "malformed"

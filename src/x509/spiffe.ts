@@ -8,6 +8,7 @@ const MAX_TRUST_DOMAIN_LENGTH = 255;
 const TRUST_DOMAIN = /^[a-z0-9._-]+$/;
 const SEGMENT = /^[A-Za-z0-9._-]+$/;
 
+/** A SPIFFE ID in its parts. */
 export interface SpiffeId {
   /** Lower-case, never empty. */
   readonly trustDomain: string;

@@ -30,6 +30,7 @@ export interface NamePatterns {
   readonly text: string;
 }
 
+/** One rule, ready to be held against a question. A part that is absent limits nothing. */
 export interface CompiledRule {
   readonly name: string;
   readonly deny: boolean;

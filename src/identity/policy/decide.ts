@@ -19,6 +19,7 @@ import type { Policy } from "./parse.ts";
 import type { DecisionContext, Question, Resource } from "./resource.ts";
 import { type Action, enrolledRights, forwardingRights, type Right, rightTable } from "./rights.ts";
 
+/** What the policy says to one question. */
 export interface Decision {
   readonly allowed: boolean;
   /** Name of the rule that decided, or one of {@link builtinRules}. For logs and flow records. */

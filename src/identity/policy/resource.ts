@@ -43,8 +43,10 @@ export interface GatewayResource {
   readonly kind: "gateway";
 }
 
+/** What a right is exercised on. */
 export type Resource = NodeResource | AddressResource | ListenerResource | GatewayResource;
 
+/** When, from where and as whom. Absent is unknown: it satisfies no rule that allows and escapes none that denies. */
 export interface DecisionContext {
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -59,6 +61,7 @@ export interface DecisionContext {
   readonly open?: boolean;
 }
 
+/** One question, whole. */
 export interface Question {
   readonly identity: Identity;
   readonly action: Action;

@@ -22,6 +22,7 @@ export const rightTable = {
   audit: { scope: "none", meaning: "read flow and audit records" },
 } as const satisfies Record<string, { scope: RightScope; meaning: string }>;
 
+/** A right by its name in rules. */
 export type Right = keyof typeof rightTable;
 
 /** All rights, in the order of the table. */

@@ -110,6 +110,7 @@ export const knownKeys = {
   who: Object.keys(whoConditions.shape),
 } as const;
 
+/** A policy file of the right structure; {@link RuleDocument} and {@link ConditionsDocument} are parts of it. */
 export type PolicyDocument = z.infer<typeof policySchema>;
 export type RuleDocument = z.infer<typeof rule>;
 export type ConditionsDocument = z.infer<typeof whoConditions>;

@@ -12,6 +12,7 @@ export const FETCH_TIMEOUT = 10_000;
 /** Redirects within the origin. */
 const MAX_REDIRECTS = 3;
 
+/** A document as it came. */
 export interface FetchedDocument {
   readonly content: unknown;
   /** `max-age` of its `Cache-Control`, in milliseconds; 0 where that says not to keep it; undefined where it says nothing. */

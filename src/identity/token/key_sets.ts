@@ -39,6 +39,7 @@ interface Loaded {
   readonly text?: string;
 }
 
+/** One issuer's keys. Nothing is fetched before somebody asks. */
 export class IssuerKeys {
   readonly #issuer: IssuerConfig;
   readonly #sources: KeySources;

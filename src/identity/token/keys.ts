@@ -17,6 +17,7 @@ export interface VerificationKey {
   forAlgorithm(alg: string): Promise<CryptoKey>;
 }
 
+/** A JWK Set, read. */
 export interface KeySet {
   readonly keys: readonly VerificationKey[];
   /** Why a key of the set is not used, by `kid`, as a clause: for whoever presents a token with it. */

@@ -31,6 +31,7 @@ export interface VerifiedToken {
   readonly tokenId?: string;
 }
 
+/** Why a token is not accepted. */
 export type TokenErrorCode =
   | "malformed"
   | "unknown-issuer"

@@ -41,6 +41,7 @@ interface PlainCipher extends CipherLengths {
   opener(crypto: CryptoProvider, keys: ProtectionKeys, mac: Mac): Opener;
 }
 
+/** One cipher. */
 export type Cipher = AeadCipher | PlainCipher;
 
 const gcm = {

@@ -21,6 +21,7 @@ const letters = {
   serverToClient: { iv: "B", key: "D", mac: "F" },
 } as const;
 
+/** Which way packets go. */
 export type Direction = keyof typeof letters;
 
 /** All keys of one direction. */

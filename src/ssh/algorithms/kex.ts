@@ -9,6 +9,7 @@ import type { CryptoProvider, HashName } from "../../platform/crypto.ts";
 import { DisconnectReason, SshError } from "../error.ts";
 import * as mlkem768 from "./mlkem768.ts";
 
+/** One method, both sides. */
 export interface KexMethod {
   readonly name: string;
   /** Hash of the exchange and of the key derivation. */
@@ -23,6 +24,7 @@ export interface KexMethod {
   respond(crypto: CryptoProvider, init: Bytes): Promise<{ reply: Bytes; secret: Bytes }>;
 }
 
+/** The client's half of one exchange. */
 export interface ClientExchange {
   /** The public value to send. */
   readonly init: Bytes;

@@ -5,6 +5,7 @@
 import { certificateAlgorithm, certificateType } from "../../keys/key_types.ts";
 import type { KeyType } from "../../keys/types.ts";
 
+/** One public key algorithm. */
 export interface KeyAlgorithm {
   readonly name: string;
   /** Type of the key, or of the key that the certificate certifies. */

@@ -1,6 +1,7 @@
 /** Message authentication codes: RFC 6668, and OpenSSH's encrypt-then-MAC forms of them (PROTOCOL §1.5). */
 import type { HashName } from "../../platform/crypto.ts";
 
+/** One MAC, with its place before or after encryption. */
 export interface Mac {
   readonly name: string;
   readonly hash: HashName;

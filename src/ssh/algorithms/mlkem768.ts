@@ -35,6 +35,7 @@ export function supported(): boolean {
   return typeof subtle.encapsulateBits === "function";
 }
 
+/** A fresh key pair, whose private half does not leave WebCrypto. */
 export interface DecapsulationKey {
   /** The encapsulation key to send. */
   readonly publicKey: Bytes;
@@ -42,6 +43,7 @@ export interface DecapsulationKey {
   decapsulate(ciphertext: Bytes): Promise<Bytes>;
 }
 
+/** Makes a key pair for one exchange. */
 export async function generate(): Promise<DecapsulationKey> {
   const { publicKey, privateKey } = await subtle.generateKey(NAME, false, [
     "encapsulateBits",

@@ -49,6 +49,7 @@ function dataHead(
   return { bytes, view, lengthAt: bytes.length - 4 };
 }
 
+/** A channel of a {@link ChannelHost}, which is its connection. */
 export class MuxChannel extends PlainDuplexBase implements Channel {
   onRequest?: ChannelRequestHandler;
   readonly stderr = {

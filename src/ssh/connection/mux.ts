@@ -44,6 +44,7 @@ interface Opening {
   abandoned: boolean;
 }
 
+/** Either side of the connection protocol over one carrier. Nothing is handled before {@link MuxConnection.start}. */
 export class MuxConnection implements Connection {
   onChannel?: (incoming: IncomingChannel) => void | Promise<void>;
   onGlobalRequest?: GlobalRequestHandler;

@@ -13,6 +13,7 @@ export type ReadAt = (offset: number, length: number) => Promise<Bytes | null>;
 /** Writes `data` at `offset`; it may be used again as soon as the call has returned. */
 export type WriteAt = (data: Bytes, offset: number) => Promise<void>;
 
+/** Which part of a file, in which pieces. */
 export interface ReadAheadOptions {
   /** Where to begin, in bytes. */
   readonly offset: number;

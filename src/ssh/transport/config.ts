@@ -35,4 +35,5 @@ export interface ClientTransportConfig extends CommonTransportConfig {
   readonly verifyHostKey: HostKeyVerifier;
 }
 
+/** How one end speaks the transport protocol. */
 export type TransportConfig = ServerTransportConfig | ClientTransportConfig;

@@ -24,6 +24,7 @@ export type PeerExchange =
   /** Its NEWKEYS. */
   | "newkeys";
 
+/** Which end this is. */
 export type Role = "client" | "server";
 
 /** What to do with a message. */

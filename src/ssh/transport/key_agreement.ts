@@ -45,6 +45,7 @@ export interface KeyAgreementEvents {
   complete(first: boolean): void;
 }
 
+/** All key exchanges of one connection, one at a time; what they change, they change in its stream. */
 export class KeyAgreement {
   readonly #stream: PacketStream;
   readonly #config: TransportConfig;

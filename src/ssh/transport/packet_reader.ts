@@ -16,6 +16,7 @@ const busyBuffers = new BufferPool(BUSY_BUFFER_SIZE, 8);
 /** Small reads in a row after which a large buffer is given back. */
 const QUIET_READS = 16;
 
+/** Received bytes and one direction's keys. The buffer grows with what comes and shrinks when it is quiet. */
 export class PacketReader {
   #opener: Opener;
   #sequence = 0;

@@ -15,6 +15,7 @@ import { PacketWriter } from "./packet_writer.ts";
 /** Handles one payload, a view that is gone when the handler returns or its promise settles. Reading waits for that. */
 export type PayloadHandler = (payload: Bytes) => void | Promise<void>;
 
+/** A connection as packets. Owns the duplex. */
 export class PacketStream {
   readonly reader: PacketReader;
   readonly writer: PacketWriter;

@@ -28,6 +28,7 @@ const padding = new PaddingSource();
 
 const EMPTY_VIEW = new DataView(EMPTY.buffer);
 
+/** Bytes to be sent and one direction's keys. */
 export class PacketWriter {
   #sealer: Sealer;
   #sequence = 0;

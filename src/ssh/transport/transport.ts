@@ -28,6 +28,7 @@ interface Goodbye {
   readonly description: string;
 }
 
+/** One connection, from the identification line to the last packet. Made by {@link Transport.start}. */
 export class Transport {
   /** Resolves when the connection has ended, with why: undefined after a clean close. */
   readonly closed: Promise<Error | undefined>;
