@@ -1,7 +1,7 @@
 /** From the claims of a verified token to an identity: one row for each kind of issuer. Pure. */
 import { isDnsLabel, isDnsName } from "../../bytes/dns_name.ts";
 import { claimAt } from "../claim_path.ts";
-import { GROUP_PREFIX, meaningOf, type Named, normalizeDomain, workloadName } from "../names.ts";
+import { GROUP_PREFIX, meaningOf, NAME_PREFIX, type Named, normalizeDomain, workloadName } from "../names.ts";
 import { type Identity, IdentityError, isUnderDomain } from "../principal.ts";
 import type { Claims } from "./compact.ts";
 import type { IssuerConfig, IssuerKind } from "./types.ts";
@@ -35,16 +35,18 @@ export interface TokenFacts {
  * the operator knows to be verified. Groups that the issuer tells of stay in `claims.groups`.
  *
  * @param trustDomains everybody's: no e-mail address and nobody else's name lies under them
+ * @param domains of the gateway's nodes: nobody is called like one of them by a token's word alone
  * @throws {IdentityError} when the token names nobody we can accept
  */
 export function tokenIdentity(
   facts: TokenFacts,
   issuer: IssuerConfig,
   trustDomains: readonly string[],
+  domains: readonly string[] = [],
 ): Identity {
   const { subject, expiresAt, tokenId } = facts;
   const named = kinds[issuer.kind]({ ...facts, issuer, trustDomains });
-  checkName(named, issuer.trustDomain, trustDomains);
+  checkName(named, issuer.trustDomain, trustDomains, domains);
   return {
     kind: "jwt",
     issuer: issuer.issuer,
@@ -203,13 +205,37 @@ function plainName(path: string, { claims, issuer, trustDomains }: Bearer, email
   return email === undefined ? named : { ...named, email };
 }
 
+/** What names of other credentials begin with, in lower case. */
+const PREFIXES: readonly (readonly [prefix: string, what: string])[] = [
+  [GROUP_PREFIX, "a group"],
+  [NAME_PREFIX, "another name"],
+  ["sha256:", "somebody's key"],
+  ["md5:", "somebody's key"],
+  ["join:", "a join token"],
+];
+
 /** A name goes into certificates, where others read it: it must not be one that means somebody else there. */
-function checkName({ name, fqdn }: Named, own: string | undefined, trustDomains: readonly string[]): void {
+function checkName(
+  { name, fqdn }: Named,
+  own: string | undefined,
+  trustDomains: readonly string[],
+  domains: readonly string[],
+): void {
   const lower = name.toLowerCase();
-  if (lower.startsWith(GROUP_PREFIX)) {
-    throw new IdentityError("malformed-name", `'${name}' would read as a group`);
+  for (const [prefix, what] of PREFIXES) {
+    if (!lower.startsWith(prefix)) continue;
+    throw new IdentityError("malformed-name", `'${name}' would read as ${what}`);
+  }
+  const spiffe = /^spiffe:(?:\/\/([^/]*))?/.exec(lower);
+  if (spiffe && (own === undefined || spiffe[1] !== own)) {
+    throw new IdentityError(
+      "malformed-name",
+      `'${name}' is a SPIFFE ID of a trust domain that is not the issuer's`,
+    );
   }
   const at = lower.lastIndexOf("@");
+  const node = fqdn === undefined && at < 0 && domains.find((domain) => isUnderDomain(lower, domain));
+  if (node) throw new IdentityError("malformed-name", `'${name}' would read as a node of ${node}`);
   if (fqdn !== undefined) refuseUnderOthers(fqdn, own, trustDomains);
   // `KSA@NS.TD` has been read as a workload's name; every other name stands for itself.
   if (fqdn === undefined || at < 0) refuseUnderOthers(lower.slice(at + 1), fqdn && own, trustDomains);

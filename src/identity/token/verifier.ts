@@ -10,9 +10,12 @@ import { IssuerKeys, type KeySources } from "./key_sets.ts";
 import { isAcceptableAlgorithm } from "./keys.ts";
 import { type IssuerConfig, TokenError, type TokenVerifier, type VerifiedToken } from "./types.ts";
 
+/** Where keys come from, and whose names are not the issuers'. */
 export interface TokenSources extends KeySources {
   /** Trust domains of others than these issuers, normalised: of SSH and X.509 authorities, and the gateway's own. */
   readonly trustDomains?: readonly string[];
+  /** Of the gateway's nodes, normalised: no token makes its bearer be called like one. E-mail addresses may be under them. */
+  readonly domains?: readonly string[];
 }
 
 /**
@@ -39,7 +42,7 @@ export function tokenVerifier(issuers: readonly IssuerConfig[], sources: TokenSo
     const checked = checkClaims(claims, issuer, now);
     const tokenId = typeof claims.jti === "string" ? claims.jti : kid;
     const facts = { claims, ...checked, ...(tokenId !== undefined && { tokenId: printable(tokenId) }) };
-    const identity = tokenIdentity(facts, issuer, allTrustDomains);
+    const identity = tokenIdentity(facts, issuer, allTrustDomains, sources.domains);
     // Where an address decides who gets in, it must be one that the issuer has verified.
     if ("email" in issuer.requiredClaims && identity.email === undefined) {
       throw new TokenError(

@@ -7,16 +7,17 @@ export const NOW = Date.parse("2026-08-01T12:00:00Z");
 
 export type Claims = Record<string, unknown>;
 
-/** The identity of a verified token of an issuer with `changes`, where others have the trust domains `others`. */
+/** The identity of a verified token of an issuer with `changes`, where others have the trust domains `others`, of a gateway of `domains`. */
 export function identityOf(
   claims: Claims,
   changes: Partial<IssuerConfig> = {},
   others: readonly string[] = [],
+  domains: readonly string[] = [],
 ) {
   const issuer = issuerConfig(changes);
   const trustDomains = [...issuer.trustDomain ? [issuer.trustDomain] : [], ...others];
   const facts = { claims, subject: String(claims.sub), expiresAt: NOW + 1, tokenId: "t" };
-  return tokenIdentity(facts, issuer, trustDomains);
+  return tokenIdentity(facts, issuer, trustDomains, domains);
 }
 
 export const pod = (subject: string, more: Claims = {}): Claims => ({ sub: subject, ...more });

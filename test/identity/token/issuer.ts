@@ -80,7 +80,7 @@ export class FakeWeb {
   }
 }
 
-/** A verifier with everything around it fake. */
+/** A verifier with everything around it fake, of the gateway `gw.mycorp.com`. */
 export function fakeSite(changes: Partial<IssuerConfig> = {}, trustDomains: readonly string[] = []): {
   readonly web: FakeWeb;
   readonly clock: FakeClock;
@@ -101,6 +101,7 @@ export function fakeSite(changes: Partial<IssuerConfig> = {}, trustDomains: read
     },
     clock,
     trustDomains,
+    domains: ["gw.mycorp.com"],
     onOutage: (message) => outages.push(message),
   });
   return { web, clock, files, outages, verifier };

@@ -121,6 +121,31 @@ const refused: readonly [
     "malformed-name",
   ],
   ["a name that reads as a group", {}, { sub: "Group:sre" }, "malformed-name"],
+  ["a name that reads as a bare one in a certificate", {}, { sub: "name:root" }, "malformed-name"],
+  ["a name that reads as an owner's key", {}, {
+    sub: "SHA256:hGaFr0mwXr1Vmyz+A/4kfCYf1Vd3DN4Q6yOrIU1xG7k",
+  }, "malformed-name"],
+  [
+    "a mapped name that reads as a key",
+    { claims: { name: "login" } },
+    { sub: "s", login: "sha256:x" },
+    "malformed-name",
+  ],
+  ["a name that reads as a join token", {}, { sub: "join:0123456789abcdef" }, "malformed-name"],
+  [
+    "a name that reads as another's SPIFFE ID",
+    {},
+    { sub: "spiffe://prod.mycorp.com/vm/7" },
+    "malformed-name",
+  ],
+  ["a name that reads as nobody's SPIFFE ID", { trustDomain: "vm.mycorp.com" }, {
+    sub: "SPIFFE://prod.other.com/vm/7",
+  }, "malformed-name"],
+  ["a name that reads as a SPIFFE ID in another spelling", { trustDomain: "vm.mycorp.com" }, {
+    sub: "spiffe:/vm.mycorp.com/vm/7",
+  }, "malformed-name"],
+  ["a name that reads as the gateway", {}, { sub: "gw.mycorp.com" }, "malformed-name"],
+  ["a name that reads as a node of the gateway", {}, { sub: "Web.gw.mycorp.com" }, "malformed-name"],
   ["a name that reads as another's host", {}, { sub: "web.prod.mycorp.com" }, "malformed-name"],
   ["a name that is another's trust domain", {}, { sub: "PROD.mycorp.com" }, "malformed-name"],
   [
@@ -143,8 +168,18 @@ const refused: readonly [
 for (const [what, issuer, claims, code] of refused) {
   Deno.test(`${what} names nobody we accept`, () => {
     assert.throws(
-      () => identityOf(claims, issuer, others),
+      () => identityOf(claims, issuer, others, ["gw.mycorp.com"]),
       (error) => error instanceof IdentityError && error.code === code || assert.fail(String(error)),
     );
   });
 }
+
+Deno.test("people have addresses under the gateway's domain, and workloads SPIFFE IDs of their issuer's trust domain", () => {
+  const domains = ["gw.mycorp.com"];
+  assert.equal(identityOf(google("ann@gw.mycorp.com"), {}, others, domains).name, "ann@gw.mycorp.com");
+  const sub = "spiffe://vm.mycorp.com/vm/7";
+  assert.equal(identityOf({ sub }, { trustDomain: "vm.mycorp.com" }, others, domains).name, sub);
+  // The domain may be the issuer's trust domain.
+  const web = identityOf({ sub: "web.gw.mycorp.com" }, { trustDomain: "gw.mycorp.com" }, others, domains);
+  assert.equal(web.fqdn, "web.gw.mycorp.com");
+});

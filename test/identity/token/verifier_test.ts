@@ -160,6 +160,8 @@ const bad: readonly [what: string, code: TokenErrorCode, token: () => string | P
     "identity",
     () => sign({ ...without("email"), sub: "web.shop.svc.prod.mycorp.com" }),
   ],
+  ["a node's name as subject", "identity", () => sign({ ...without("email"), sub: "web.gw.mycorp.com" })],
+  ["a key's fingerprint as subject", "identity", () => sign({ ...without("email"), sub: "SHA256:abc" })],
 ];
 
 for (const [what, code, token] of bad) {
