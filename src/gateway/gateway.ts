@@ -6,13 +6,11 @@ import type { Signer } from "../keys/types.ts";
 import { hostName } from "../keys/known_hosts.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { CryptoProvider } from "../platform/crypto.ts";
-import { formatAddress, type Net, type NetListener, type TcpAddress } from "../platform/net.ts";
-import { encodeText } from "../bytes/bytes.ts";
+import type { Net, NetListener, TcpAddress } from "../platform/net.ts";
 import { parseIp } from "../bytes/ip_address.ts";
 import type { Policy } from "../identity/policy/mod.ts";
 import { type Identity, sameIdentity } from "../identity/principal.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
-import { farewell } from "../streams/farewell.ts";
 import { duplexPair } from "../streams/pair.ts";
 import { Balancer } from "../routing/balance.ts";
 import { MemoryRegistry } from "../routing/memory.ts";
@@ -24,7 +22,6 @@ import { Audit } from "../telemetry/audit.ts";
 import { Flows } from "../telemetry/flow.ts";
 import { logger } from "../telemetry/log.ts";
 import { type MeshMetrics, meshMetrics, type Metrics } from "../telemetry/metrics.ts";
-import { Admission, type Penalty, type Startup } from "./admission.ts";
 import { serverAuth } from "./auth.ts";
 import { Client } from "./client.ts";
 import type { GatewayConfig } from "./config.ts";
@@ -32,14 +29,14 @@ import type { CertificateAuthority, RevocationRecord } from "../ca/types.ts";
 import type { GatewayView } from "./commands/command.ts";
 import { Dialers } from "./dialers.ts";
 import type { Enrolment } from "../ca/enrolment.ts";
+import { Entrance } from "./entrance.ts";
 import { JudgedFlows } from "./flows.ts";
-import { HttpsDoor, type HttpsOptions, type Visit } from "./https.ts";
+import { HttpsDoor, type HttpsOptions } from "./https.ts";
 import { judgeLogin, type Login } from "./login.ts";
 import { MeshSelf } from "./mesh/self.ts";
 import type { GatewayParts } from "./parts.ts";
 import { PolicyInForce } from "./policy_file.ts";
 import { type Protocol, protocols } from "./settings.ts";
-import { tellProtocol } from "./protocol.ts";
 import { ServedClient } from "./served_client.ts";
 import type { Trust } from "./trust.ts";
 
@@ -81,7 +78,7 @@ export class Gateway {
   readonly #parts: GatewayParts;
   readonly #policy: PolicyInForce;
   readonly #metrics: MeshMetrics;
-  readonly #admission: Admission;
+  readonly #entrance: Entrance;
   readonly #clients = new Set<ServedClient>();
   readonly #https?: HttpsDoor;
   readonly #listeners: NetListener[] = [];
@@ -91,8 +88,6 @@ export class Gateway {
   #trust: Trust;
   #draining = false;
   #lastClient = 0;
-  /** Connections over HTTPS that have sent a request. */
-  #webClients = 0;
 
   /** Listens nowhere yet. */
   static async create(options: GatewayOptions): Promise<Gateway> {
@@ -113,7 +108,6 @@ export class Gateway {
     this.#trust = options.trust;
     this.#metrics = meshMetrics(options.metrics);
     this.#policy = new PolicyInForce(options.policy, this.#metrics);
-    this.#admission = new Admission(config.limits, clock);
     this.#startedAt = clock.now();
     const audit = new Audit({ clock, write: writeAudit });
     const metrics = this.#metrics;
@@ -160,6 +154,15 @@ export class Gateway {
       trust: () => this.#trust,
       loginGrace: config.loginGrace,
       hostNames: () => this.#hostNames(),
+    });
+    this.#entrance = new Entrance({
+      clock,
+      config,
+      metrics,
+      https: this.#https,
+      clients: () => this.#clients.size,
+      handshake: (connection, remote, grace, onRefused) =>
+        this.#handshake(connection, remote, grace, onRefused),
     });
   }
 
@@ -256,90 +259,15 @@ export class Gateway {
 
   async #accept(listener: NetListener, served: readonly Protocol[]): Promise<void> {
     for await (const connection of listener) {
-      this.#arrived(connection, connection.remote as TcpAddress, served);
+      this.#entrance.arrived(connection, connection.remote as TcpAddress, served);
     }
   }
 
   /** Somebody connects to the gateway through the gateway, or through another one. */
   #enter({ hostname, port }: OpenRequest["origin"]): PlainDuplex {
     const [near, far] = duplexPair();
-    this.#arrived(far, { transport: "tcp", hostname, port }, protocols);
+    this.#entrance.arrived(far, { transport: "tcp", hostname, port }, protocols);
     return near;
-  }
-
-  async #arrived(
-    connection: PlainDuplex,
-    remote: TcpAddress,
-    served: readonly Protocol[],
-  ): Promise<void> {
-    const place = this.#admission.admit(remote.hostname, this.#clients.size + this.#webClients);
-    if (typeof place === "string") {
-      this.#log.warn("connection from {remote} refused: {reason}", {
-        remote: formatAddress(remote),
-        reason: place,
-      });
-      // As sshd says it: a line that is no identification (RFC 4253 §4.2) and that clients show.
-      await connection.write(encodeText("Not allowed at this time\r\n")).catch(() => {});
-      await farewell(connection, this.#options.clock.after.bind(this.#options.clock));
-      return connection.close();
-    }
-    let refused = false;
-    try {
-      await this.#serve(connection, remote, served, { place, onRefused: () => refused = true });
-    } catch (error) {
-      const penalty = penaltyFor(error, refused);
-      if (penalty) this.#admission.punish(remote.hostname, penalty);
-      this.#log.info("connection from {remote} came to nothing: {reason}", {
-        remote: formatAddress(remote),
-        reason: error instanceof Error ? error.message : String(error),
-      });
-    } finally {
-      place.release();
-    }
-  }
-
-  /**
-   * Serves what has come in, by its first bytes: an SSH client until it is authenticated, a web client to its end.
-   * @throws {SshError} why it came to nothing
-   */
-  async #serve(
-    incoming: PlainDuplex,
-    remote: TcpAddress,
-    served: readonly Protocol[],
-    { place, onRefused }: { readonly place: Startup; readonly onRefused: () => void },
-  ): Promise<void> {
-    const { clock, config: { loginGrace } } = this.#options;
-    const possible = served.filter((protocol) => protocol !== "tls" || this.#https);
-    const began = clock.monotonic();
-    const { protocol, connection } = await tellProtocol(incoming, possible, { clock, loginGrace });
-    if (protocol === "ssh") {
-      const left = loginGrace - (clock.monotonic() - began);
-      return void await this.#handshake(connection, remote, left, onRefused);
-    }
-    if (protocol === undefined) {
-      connection.close();
-      throw new SshError("protocol", `it speaks nothing that is served here (${served.join(", ")})`);
-    }
-    let isClient = false;
-    const visit: Visit = {
-      onRequest: () => {
-        // From here on it is one of the clients, and no longer one of those that may become such.
-        isClient = true;
-        this.#webClients++;
-        place.release();
-      },
-      onRefused: () => {
-        // Each counts: one connection may carry any number of guesses.
-        this.#admission.punish(remote.hostname, "refused");
-        this.#metrics.authentications.add(1, { method: "https", outcome: "refused" });
-      },
-    };
-    try {
-      if (await this.#https!.serve(connection, { ...remote }, visit)) return;
-    } finally {
-      if (isClient) this.#webClients--;
-    }
-    throw new SshError("disconnected", "it sent no request");
   }
 
   #handshake(
@@ -441,26 +369,5 @@ export class Gateway {
       leases: () => this.#parts.registry.list(),
       flows: () => this.flows,
     };
-  }
-}
-
-/**
- * What a connection that came to nothing costs its address; nothing where the fault was not its own.
- * @param refused whether it showed a credential that was not accepted: clients then leave by themselves
- */
-function penaltyFor(error: unknown, refused: boolean): Penalty | undefined {
-  if (!(error instanceof SshError)) return "broken";
-  switch (error.code) {
-    case "auth":
-      return "refused";
-    case "timeout":
-      return "late";
-    case "closed":
-      return undefined;
-    case "connection-lost":
-    case "disconnected":
-      return refused ? "refused" : "left";
-    default:
-      return "broken";
   }
 }

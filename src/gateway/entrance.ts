@@ -1,0 +1,150 @@
+/** Where connections come in: who may try, which protocol it is, and what it costs to come to nothing. */
+import { encodeText } from "../bytes/bytes.ts";
+import type { Clock } from "../platform/clock.ts";
+import { formatAddress, type TcpAddress } from "../platform/net.ts";
+import { SshError } from "../ssh/error.ts";
+import type { PlainDuplex } from "../streams/duplex.ts";
+import { farewell } from "../streams/farewell.ts";
+import { logger } from "../telemetry/log.ts";
+import type { MeshMetrics } from "../telemetry/metrics.ts";
+import { Admission, type Penalty, type Startup } from "./admission.ts";
+import type { GatewayConfig } from "./config.ts";
+import type { HttpsDoor, Visit } from "./https.ts";
+import { tellProtocol } from "./protocol.ts";
+import type { Protocol } from "./settings.ts";
+
+export interface EntranceOptions {
+  readonly clock: Clock;
+  readonly config: Pick<GatewayConfig, "limits" | "loginGrace">;
+  readonly metrics: MeshMetrics;
+  /** Undefined: SSH alone is spoken. */
+  readonly https: HttpsDoor | undefined;
+  /** SSH clients that are connected. */
+  readonly clients: () => number;
+  /**
+   * Lets an SSH client in: resolves when it is authenticated.
+   * @param grace milliseconds that it has for that
+   * @param onRefused a credential was not accepted
+   * @throws {SshError} why there is no connection
+   */
+  readonly handshake: (
+    connection: PlainDuplex,
+    remote: TcpAddress,
+    grace: number,
+    onRefused: () => void,
+  ) => Promise<unknown>;
+}
+
+export class Entrance {
+  readonly #options: EntranceOptions;
+  readonly #admission: Admission;
+  readonly #log = logger("gateway");
+  /** Connections over HTTPS that have sent a request. */
+  #webClients = 0;
+
+  constructor(options: EntranceOptions) {
+    this.#options = options;
+    this.#admission = new Admission(options.config.limits, options.clock);
+  }
+
+  /** Serves one connection: an SSH client until it is authenticated, a web client to its end. Never rejects. */
+  async arrived(connection: PlainDuplex, remote: TcpAddress, served: readonly Protocol[]): Promise<void> {
+    const { clock, clients } = this.#options;
+    const place = this.#admission.admit(remote.hostname, clients() + this.#webClients);
+    if (typeof place === "string") {
+      this.#log.warn("connection from {remote} refused: {reason}", {
+        remote: formatAddress(remote),
+        reason: place,
+      });
+      // As sshd says it: a line that is no identification (RFC 4253 §4.2) and that clients show.
+      await connection.write(encodeText("Not allowed at this time\r\n")).catch(() => {});
+      await farewell(connection, clock.after.bind(clock));
+      return connection.close();
+    }
+    let refused = false;
+    try {
+      await this.#serve(connection, remote, served, { place, onRefused: () => refused = true });
+    } catch (error) {
+      const penalty = penaltyFor(error, refused);
+      if (penalty) this.#admission.punish(remote.hostname, penalty);
+      this.#log.info("connection from {remote} came to nothing: {reason}", {
+        remote: formatAddress(remote),
+        reason: error instanceof Error ? error.message : String(error),
+      });
+    } finally {
+      place.release();
+    }
+  }
+
+  /** @throws {SshError} why it came to nothing */
+  async #serve(
+    incoming: PlainDuplex,
+    remote: TcpAddress,
+    served: readonly Protocol[],
+    { place, onRefused }: { readonly place: Startup; readonly onRefused: () => void },
+  ): Promise<void> {
+    const { clock, https, handshake, config: { loginGrace } } = this.#options;
+    const possible = served.filter((protocol) => protocol !== "tls" || https);
+    const began = clock.monotonic();
+    const { protocol, connection } = await tellProtocol(incoming, possible, { clock, loginGrace });
+    if (protocol === "ssh") {
+      const left = loginGrace - (clock.monotonic() - began);
+      return void await handshake(connection, remote, left, onRefused);
+    }
+    if (protocol === undefined) {
+      connection.close();
+      throw new SshError("protocol", `nothing that is served here can be spoken (${served.join(", ")})`);
+    }
+    if (await this.#serveWeb(https!, connection, remote, place)) return;
+    throw new SshError("disconnected", "it sent no request");
+  }
+
+  /** @returns whether it sent any request */
+  async #serveWeb(
+    https: HttpsDoor,
+    connection: PlainDuplex,
+    remote: TcpAddress,
+    place: Startup,
+  ): Promise<boolean> {
+    let isClient = false;
+    const visit: Visit = {
+      onRequest: () => {
+        // From here on it is one of the clients, and no longer one of those that may become such.
+        isClient = true;
+        this.#webClients++;
+        place.release();
+      },
+      onRefused: () => {
+        // Each counts: one connection may carry any number of guesses.
+        this.#admission.punish(remote.hostname, "refused");
+        this.#options.metrics.authentications.add(1, { method: "https", outcome: "refused" });
+      },
+    };
+    try {
+      return await https.serve(connection, { ...remote }, visit);
+    } finally {
+      if (isClient) this.#webClients--;
+    }
+  }
+}
+
+/**
+ * What a connection that came to nothing costs its address; nothing where the fault was not its own.
+ * @param refused whether it showed a credential that was not accepted: clients then leave by themselves
+ */
+function penaltyFor(error: unknown, refused: boolean): Penalty | undefined {
+  if (!(error instanceof SshError)) return "broken";
+  switch (error.code) {
+    case "auth":
+      return "refused";
+    case "timeout":
+      return "late";
+    case "closed":
+      return undefined;
+    case "connection-lost":
+    case "disconnected":
+      return refused ? "refused" : "left";
+    default:
+      return "broken";
+  }
+}
