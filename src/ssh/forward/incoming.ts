@@ -60,8 +60,16 @@ export const MAX_LISTENERS = 256;
 
 /** Serves all forwarding requests of one connection. Listeners are closed with it. */
 export function serveForwarding(connection: Connection, router: Router, policy: ForwardPolicy): void {
-  const listeners = new Map<string, GrantedListener>();
-  const { dialTcp, dialStreamLocal, listenTcp, listenStreamLocal } = policy;
+  serveDialling(router, policy);
+  const listeners = new Listeners(connection.closed);
+  if (policy.listenTcp) serveTcpListening(connection, router, listeners, policy.listenTcp.bind(policy));
+  if (policy.listenStreamLocal) {
+    serveStreamLocalListening(connection, router, listeners, policy.listenStreamLocal.bind(policy));
+  }
+}
+
+function serveDialling(router: Router, policy: ForwardPolicy): void {
+  const { dialTcp, dialStreamLocal } = policy;
   if (dialTcp) {
     router.onChannel("direct-tcpip", (incoming) => {
       const request = decodeTcpChannel(incoming.data);
@@ -74,60 +82,89 @@ export function serveForwarding(connection: Connection, router: Router, policy: 
       return connect(incoming, () => dialStreamLocal.call(policy, path));
     });
   }
+}
 
-  let ended = false;
-  connection.closed.then(() => {
-    ended = true;
-    for (const listener of listeners.values()) stop(listener);
-    listeners.clear();
+/** RFC 4254 §7.1. */
+function serveTcpListening(
+  connection: Connection,
+  router: Router,
+  listeners: Listeners,
+  listen: NonNullable<ForwardPolicy["listenTcp"]>,
+): void {
+  router.onRequest("tcpip-forward", async ({ data }) => {
+    const asked = decodeHostPort(data);
+    if (!listeners.hasRoom(tcpKey(asked))) return false;
+    // Which port was chosen is known only afterwards; the first connection cannot come before.
+    let port = asked.port;
+    const deliver: Deliver = (originator, signal) => {
+      const target = { host: asked.host, port };
+      return connection.open("forwarded-tcpip", encodeTcpChannel({ target, originator }), { signal });
+    };
+    const granted = await listen(asked, deliver);
+    if (!granted) return false;
+    if (asked.port === 0) port = granted.port;
+    // Asked twice for any port, a policy may answer twice with the same.
+    if (!listeners.keep(tcpKey({ host: asked.host, port }), granted)) return false;
+    return asked.port === 0 ? encodePort(granted.port) : EMPTY;
   });
-  /** Keeps a granted listener under `key`, unless the connection has ended meanwhile or the place is taken. */
-  const keep = (key: string, granted: GrantedListener): boolean => {
-    const kept = !ended && !listeners.has(key);
-    if (kept) listeners.set(key, granted);
+  router.onRequest("cancel-tcpip-forward", ({ data }) => listeners.cancel(tcpKey(decodeHostPort(data))));
+}
+
+/** OpenSSH PROTOCOL §2.4. */
+function serveStreamLocalListening(
+  connection: Connection,
+  router: Router,
+  listeners: Listeners,
+  listen: NonNullable<ForwardPolicy["listenStreamLocal"]>,
+): void {
+  router.onRequest("streamlocal-forward@openssh.com", async ({ data }) => {
+    const path = decodePath(data);
+    if (!listeners.hasRoom(pathKey(path))) return false;
+    const deliver: Deliver = (_originator, signal) =>
+      connection.open("forwarded-streamlocal@openssh.com", encodeForwardedStreamLocal(path), { signal });
+    const granted = await listen(path, deliver);
+    return granted !== undefined && listeners.keep(pathKey(path), granted);
+  });
+  router.onRequest(
+    "cancel-streamlocal-forward@openssh.com",
+    ({ data }) => listeners.cancel(pathKey(decodePath(data))),
+  );
+}
+
+/** What was granted to one peer, by what it asked for. */
+class Listeners {
+  readonly #granted = new Map<string, GrantedListener>();
+  #ended = false;
+
+  /** @param closed when all of them are to be closed */
+  constructor(closed: Promise<unknown>) {
+    closed.then(() => {
+      this.#ended = true;
+      for (const listener of this.#granted.values()) stop(listener);
+      this.#granted.clear();
+    });
+  }
+
+  /** Whether `key` may be asked for. */
+  hasRoom(key: string): boolean {
+    return this.#granted.size < MAX_LISTENERS && !this.#granted.has(key);
+  }
+
+  /** Keeps a granted listener under `key`, unless the connection has ended meanwhile or the place is taken: then stops it. */
+  keep(key: string, granted: GrantedListener): boolean {
+    const kept = !this.#ended && !this.#granted.has(key);
+    if (kept) this.#granted.set(key, granted);
     else stop(granted);
     return kept;
-  };
-  const cancel = async (key: string) => {
-    const listener = listeners.get(key);
+  }
+
+  /** Closes the listener under `key`. False when there is none. */
+  async cancel(key: string): Promise<boolean> {
+    const listener = this.#granted.get(key);
     if (!listener) return false;
-    listeners.delete(key);
+    this.#granted.delete(key);
     await listener.close();
     return true;
-  };
-
-  if (listenTcp) {
-    router.onRequest("tcpip-forward", async ({ data }) => {
-      const asked = decodeHostPort(data);
-      if (listeners.size >= MAX_LISTENERS || listeners.has(tcpKey(asked))) return false;
-      // Which port was chosen is known only afterwards; the first connection cannot come before.
-      let port = asked.port;
-      const deliver: Deliver = (originator, signal) => {
-        const target = { host: asked.host, port };
-        return connection.open("forwarded-tcpip", encodeTcpChannel({ target, originator }), { signal });
-      };
-      const granted = await listenTcp.call(policy, asked, deliver);
-      if (!granted) return false;
-      if (asked.port === 0) port = granted.port;
-      // Asked twice for any port, a policy may answer twice with the same.
-      if (!keep(tcpKey({ host: asked.host, port }), granted)) return false;
-      return asked.port === 0 ? encodePort(granted.port) : EMPTY;
-    });
-    router.onRequest("cancel-tcpip-forward", ({ data }) => cancel(tcpKey(decodeHostPort(data))));
-  }
-  if (listenStreamLocal) {
-    router.onRequest("streamlocal-forward@openssh.com", async ({ data }) => {
-      const path = decodePath(data);
-      if (listeners.size >= MAX_LISTENERS || listeners.has(pathKey(path))) return false;
-      const deliver: Deliver = (_originator, signal) =>
-        connection.open("forwarded-streamlocal@openssh.com", encodeForwardedStreamLocal(path), { signal });
-      const granted = await listenStreamLocal.call(policy, path, deliver);
-      return granted !== undefined && keep(pathKey(path), granted);
-    });
-    router.onRequest(
-      "cancel-streamlocal-forward@openssh.com",
-      ({ data }) => cancel(pathKey(decodePath(data))),
-    );
   }
 }
 
