@@ -3,10 +3,11 @@ import { exportJWK, generateKeyPair } from "jose";
 import { encodeBase64Url } from "../../../src/bytes/encoding.ts";
 import { randomBytes } from "../../../src/bytes/bytes.ts";
 import { FETCH_TIMEOUT, MAX_DOCUMENT_SIZE } from "../../../src/identity/token/documents.ts";
+import { FILE_FRESHNESS, IssuerKeys } from "../../../src/identity/token/key_sets.ts";
 import { MAX_KEYS, readKeySet } from "../../../src/identity/token/keys.ts";
-import { settle } from "../../support/fake_clock.ts";
+import { FakeClock, settle } from "../../support/fake_clock.ts";
 import { newKey } from "../../support/oidc.ts";
-import { fakeSite, goodClaims, ISSUER, keys, sign } from "./issuer.ts";
+import { fakeSite, goodClaims, ISSUER, issuerConfig, keys, sign } from "./issuer.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -259,6 +260,18 @@ Deno.test("keys from a file need no network; a changed file is read anew, a brok
   await site.clock.advance(24 * HOUR + 1);
   await assert.rejects(verify(site, second), { code: "keys-unavailable" });
   assert.deepEqual(site.web.asked, []);
+});
+
+Deno.test("a file that has not changed is read anew and its keys are not imported anew", async () => {
+  const clock = new FakeClock();
+  const text = JSON.stringify({ keys: [keys.ES256.publicJwk] });
+  let reads = 0;
+  const readFile = () => Promise.resolve((reads++, text));
+  const issuer = new IssuerKeys(issuerConfig({ jwks: "keys.json" }), { fetch, readFile, clock });
+  const [before] = await issuer.candidates("ES256", undefined);
+  await clock.advance(FILE_FRESHNESS);
+  const [after] = await issuer.candidates("ES256", undefined);
+  assert.deepEqual([reads, after === before], [2, true]);
 });
 
 Deno.test("a key taken out of a file counts no more after 5 s", async () => {
