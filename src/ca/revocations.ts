@@ -123,10 +123,9 @@ export class Revocations {
     if (listed.length === 0) return;
     // First, and one more than documents can go: a list that is shorter is a later edition all the same.
     await this.#countLeft(listed.length + 1);
-    await available(Promise.all(listed.map((name) => {
-      const [family, serial] = name.split(":");
-      return this.#collection.remove({ key: `${family === "x509" ? "x509-serial" : "serial"}:${serial}` });
-    })));
+    const keys = listed.map((name) => name.replace(/^ssh:/, "serial:").replace(/^x509:/, "x509-serial:"));
+    await available(Promise.all(keys.map((key) => this.#collection.remove({ key }))));
+    for (const key of keys) this.#fallen.delete(key);
     const gone = new Set(listed);
     for (const [key, fallen] of this.#fallen) {
       if (fallen.some((name) => gone.has(name))) {
