@@ -161,6 +161,35 @@ Deno.test("with its record a serial number leaves the list; keys, key ids, ident
   restarted.close();
 });
 
+Deno.test("what was got with an X.509 certificate is forgotten with all its entries, and leaves the list with it", async () => {
+  using made = await scene();
+  const { authority, records, parts: { store } } = made;
+  const { serial, expiresAt } = await authority.issueX509({
+    identity: ann(),
+    csr: request,
+    names: [],
+    remote,
+  });
+  const { fingerprint } = records.find(({ name }) => name === "cert.issued")!.details;
+  const bearer = ann({
+    kind: "x509",
+    issuer: "x509",
+    subject: "spiffe://prod.example/ann",
+    expiresAt,
+    credential: { serial, fingerprint: String(fingerprint) },
+  });
+  await authority.issueUser({ identity: bearer, publicKey: someKey, remote });
+  assert.equal((await keysOf(store, "issued-to")).length, 2 + 5);
+  await authority.revoke({ kind: "x509-serial", serial }, admin);
+  assert.equal(serialsOf((await authority.revoked()).krl).length, 1);
+  await made.clock.advance(RETENTION + TURN_INTERVAL);
+  await untilDone(made, async () => (await keysOf(store, "issued")).length === 0);
+  assert.deepEqual(await keysOf(store, "issued-to"), []);
+  assert.deepEqual(await keysOf(store, "revocations"), []);
+  const { krl, x509Serials } = await authority.revoked();
+  assert.deepEqual([serialsOf(krl), [...x509Serials]], [[], []]);
+});
+
 Deno.test("a certificate that still counts stays revoked, however old its revocation is", async () => {
   using made = await scene({}, { retention: HOUR });
   const { authority, clock, parts: { store } } = made;
