@@ -20,29 +20,32 @@ export function reachableHost({ hostname }: TcpAddress): string {
 
 /** Lines for a terminal. */
 export async function setupText(facts: SetupFacts): Promise<string[]> {
-  const { address, hostKey, owners, madeOwnerKey } = facts;
-  const host = reachableHost(address);
-  const key = madeOwnerKey ? ` -i ${madeOwnerKey}` : "";
-  const login = `ssh -p ${address.port}${key} ${host}`;
-  const jump = madeOwnerKey
-    ? `ssh -o ProxyCommand='ssh -p ${address.port}${key} -W %h:%p ${host}' web`
-    : `ssh -J ${host.includes(":") ? `[${host}]` : host}:${address.port} web`;
+  const { address: { port }, domain, hostKey, owners, madeOwnerKey: made } = facts;
+  const host = reachableHost(facts.address);
+  const gateway = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const login = `ssh -p ${port}${made ? ` -i ${made}` : ""}`;
+  const node = `web.${domain}`;
   return [
-    `Listening on ${host}:${address.port}; host key ${await hostKey.fingerprint()}`,
-    ...(madeOwnerKey
-      ? [`No key of an owner was found, so one was made: ${madeOwnerKey}`]
-      : [`Owners: ${ownersText(owners)}`]),
+    `Listening on ${host}:${port}; host key ${await hostKey.fingerprint()}`,
+    made ? `No key of an owner was found, so one was made: ${made}` : `Owners: ${ownersText(owners)}`,
     "",
     "Trust the host key, once:",
+    "  mkdir -p -m 700 ~/.ssh",
     `  echo '${await knownHostsLine(facts)}' >> ~/.ssh/known_hosts`,
     "and its authority, which speaks for every node:",
-    `  ${login} known-hosts >> ~/.ssh/known_hosts`,
+    `  ${login} ${host} known-hosts >> ~/.ssh/known_hosts`,
     "See who you are:",
-    `  ${login} whoami`,
-    "Serve a workload, from where it runs:",
-    `  ssh -p ${address.port}${key} -N -R web:22:localhost:22 ${host}`,
+    `  ${login} ${host} whoami`,
+    "Serve a workload, from where it runs, with the agent and its SSH server:",
+    `  npx -y deno@2.9.6 run -A cmd/agent.ts --gateway ${gateway} --name web${
+      made ? ` --identity ${made} --authorized-keys ${made}.pub` : ""
+    }`,
+    "or any port of it, with nothing but ssh:",
+    `  ${login} -N -R web:22:localhost:22 ${host}`,
     "Reach it:",
-    `  ${jump}`,
+    made
+      ? `  ssh -i ${made} -o ProxyCommand='${login} -W %h:%p ${host}' ${node}`
+      : `  ssh -J ${gateway} ${node}`,
   ];
 }
 

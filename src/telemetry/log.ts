@@ -26,7 +26,7 @@ export function logger(room: string): Logger {
   return getLogger([ROOT, room]);
 }
 
-/** `json`: one object a line, for machines; `text`: for people. */
+/** `json`: one object a line, for machines; `text`: for people, who are told nothing twice. */
 export type LogFormat = "json" | "text";
 
 /** Where the log goes, and how. */
@@ -62,7 +62,9 @@ const FORMATS: Readonly<Record<LogFormat, (record: LogRecord) => string>> = {
   json: (record) => jsonLine({ ...head(record), message: messageOf(record), ...propertiesOf(record) }),
   text(record) {
     const { time, level, room } = head(record);
-    const properties = Object.entries(propertiesOf(record)).map(([key, value]) => ` ${key}=${inText(value)}`);
+    const properties = Object.entries(propertiesOf(record))
+      .filter(([key]) => !isSaid(record, key))
+      .map(([key, value]) => ` ${key}=${inText(value)}`);
     return `${time} ${level.padEnd(7)} ${room}: ${messageOf(record)}${properties.join("")}`;
   },
 };
@@ -89,6 +91,11 @@ function propertiesOf(record: LogRecord): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(properties).map(([key, value]) => [HEAD_NAMES.has(key) ? `${key}_` : key, value]),
   );
+}
+
+/** Whether the message itself tells the property. */
+function isSaid({ rawMessage }: LogRecord, key: string): boolean {
+  return typeof rawMessage === "string" && rawMessage.includes(`{${key}}`);
 }
 
 function inText(value: unknown): string {

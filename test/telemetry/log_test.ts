@@ -48,7 +48,7 @@ Deno.test("text: a line a person reads, with nothing forged by a peer", () => {
   });
   assert.match(
     line,
-    /^\S+Z warning gateway: refused "root\\\\u\{a\}2026-08-01 info gateway: accepted" user="root.*" tries=3$/,
+    /^\S+Z warning gateway: refused "root\\\\u\{a\}2026-08-01 info gateway: accepted" tries=3$/,
   );
   assert.equal(line.includes("\n"), false);
 });
