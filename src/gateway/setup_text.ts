@@ -37,7 +37,7 @@ export async function setupText(facts: SetupFacts): Promise<string[]> {
     "See who you are:",
     `  ${login} ${host} whoami`,
     "Serve a workload, from where it runs, with the agent and its SSH server:",
-    `  npx -y deno@2.9.6 run -A cmd/agent.ts --gateway ${gateway} --name web${
+    `  npx -y deno@2.9.6 run -A cmd/agent.ts --gateway ${gateway} --known-hosts ~/.ssh/known_hosts --name web${
       made ? ` --identity ${made} --authorized-keys ${made}.pub` : ""
     }`,
     "or any port of it, with nothing but ssh:",
