@@ -187,10 +187,11 @@ Deno.test("copy-data copies a range or to the end, never within one file, and te
   assert.equal(content(), "78901");
   assert.equal(await copy(8, 5, 0), Status.endOfFile);
   const again = await peer.open("a", write);
-  assert.notEqual(
-    await peer.status({ type: "copyData", from, fromOffset: 0, length: 0, to: again, toOffset: 3 }),
-    Status.ok,
+  assert.equal(
+    await peer.status({ type: "copyData", from, fromOffset: 0, length: 2, to: again, toOffset: 3 }),
+    Status.badMessage,
   );
+  assert.equal(new TextDecoder().decode(files.nodes.get("/home/a")!.content), "0123456789");
   await peer.end();
 });
 
