@@ -47,8 +47,9 @@ async function enrolledBefore(
 }
 
 /**
- * Whom a client certificate was enrolled as: by its key, whatever names it has. The certificate has been verified, to
- * `identity`, which it is without having been enrolled.
+ * Whom a client certificate was enrolled as. The certificate has been verified, to `identity`, which it is without having
+ * been enrolled. Key and name must both be those that were enrolled: over SSH whoever has a join token enrols a key
+ * without proving that it is his, and the certificates of others for this key are theirs still.
  */
 export async function enrolledIdentity(
   [leaf]: readonly Bytes[],
@@ -57,7 +58,7 @@ export async function enrolledIdentity(
 ): Promise<Identity> {
   const key = await sshPublicKey(readCertificate(leaf).publicKey);
   const bearer = await enrolled.identityOf(key);
-  if (!bearer) return identity;
+  if (!bearer || bearer.fqdn !== identity.fqdn) return identity;
   const { kind, credential, expiresAt } = identity;
   return { ...bearer, kind, credential, ...(expiresAt !== undefined && { expiresAt }) };
 }
