@@ -205,6 +205,7 @@ function tokensOf(config: AuthorityServerConfig) {
     readFile: (path) => readText(systemFiles, path),
     clock: systemClock,
     trustDomains: [config.trustDomain, ...config.x509Roots.flatMap(({ trustDomain }) => trustDomain ?? [])],
+    domains: [config.domain],
     onOutage: (reason) => logger("ca").warn("keys of an issuer cannot be had: {reason}", { reason }),
   });
   return { verifier, issuers: new Set(issuers.map(({ issuer }) => issuer)) };

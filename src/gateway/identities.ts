@@ -153,6 +153,7 @@ export class GatewayIdentities {
       readFile: (path) => readText(files, path),
       clock,
       trustDomains: [config.trustDomain, ...others],
+      domains: [config.domain],
       onOutage: (reason) => log.warn("keys of an issuer cannot be had: {reason}", { reason }),
     });
     return { verifier, issuers: new Set(issuers.map(({ issuer }) => issuer)) };
