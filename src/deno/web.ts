@@ -62,7 +62,7 @@ interface Client {
   readonly refusal?: string;
   /** Requests whose response has not been sent. */
   requests: number;
-  /** A request was refused: what came behind it is not looked at. */
+  /** A request was refused, or answered for the last time: what came behind it is not looked at. */
   over: boolean;
 }
 
@@ -235,7 +235,10 @@ class NodeWebServer implements WebServer {
     }
     try {
       const exchange = { request, remote, ...(certificates && { clientCertificates: certificates }) };
-      return { response: await this.#options.handler(exchange), last: false };
+      const response = await this.#options.handler(exchange);
+      const last = response.headers.get("connection") === "close";
+      client.over ||= last;
+      return { response, last };
     } catch (error) {
       this.#failed("handler", remote, error);
       return refuse(500, "the answer could not be made");

@@ -1,9 +1,9 @@
 /** Who may try at all: caps on connections, and penalties for addresses that only ever fail. */
-import { parseIp } from "../bytes/ip_address.ts";
 import type { AddressRange } from "../bytes/ip_range.ts";
 import { sourceInRanges } from "../identity/ranges.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { ConnectionLimits } from "./config.ts";
+import { type Place, Places, sourceOf } from "./places.ts";
 
 /**
  * What a connection that came to nothing costs its address, in milliseconds, as sshd's PerSourcePenalties. An address
@@ -30,27 +30,24 @@ const MAX_DEBT = 600_000;
 /** Addresses remembered: beyond that the ones that owe least are forgotten. */
 const MAX_SOURCES = 65_536;
 
-/** A connection's place among those that have not authenticated. Release it exactly once; more often does nothing. */
-export interface Startup {
-  release(): void;
-}
+export type AdmissionLimits = Omit<ConnectionLimits, "maxClientsPerIdentity">;
 
 export class Admission {
-  readonly #limits: ConnectionLimits;
+  readonly #limits: AdmissionLimits;
   readonly #clock: Clock;
-  readonly #startups = new Map<string, number>();
-  #startupCount = 0;
+  readonly #startups: Places;
   /** By source: when it will owe nothing, on the monotonic clock. */
   readonly #debts = new Map<string, { until: number; held: boolean }>();
 
-  constructor(limits: ConnectionLimits, clock: Clock) {
+  constructor(limits: AdmissionLimits, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#startups = new Places({ total: limits.maxStartups, perSource: limits.maxStartupsPerSource });
   }
 
   /** Connections that have not authenticated yet. */
   get startups(): number {
-    return this.#startupCount;
+    return this.#startups.taken;
   }
 
   /**
@@ -58,27 +55,13 @@ export class Admission {
    * @param clients connected now
    * @returns its place, or why it has none
    */
-  admit(address: string, clients: number): Startup | string {
-    const source = sourceOf(address);
-    const { maxClients, maxStartups, maxStartupsPerSource } = this.#limits;
-    if (clients >= maxClients) return "too many clients";
-    if (this.#isHeldOff(source, address)) return "too many failures from this address";
-    if (this.#startupCount >= maxStartups) return "too many connections are logging in";
-    const own = this.#startups.get(source) ?? 0;
-    if (own >= maxStartupsPerSource) return "too many connections from this address are logging in";
-    this.#startups.set(source, own + 1);
-    this.#startupCount++;
-    let released = false;
-    return {
-      release: () => {
-        if (released) return;
-        released = true;
-        this.#startupCount--;
-        const left = this.#startups.get(source)! - 1;
-        if (left > 0) this.#startups.set(source, left);
-        else this.#startups.delete(source);
-      },
-    };
+  admit(address: string, clients: number): Place | string {
+    if (clients >= this.#limits.maxClients) return "too many clients";
+    if (this.#isHeldOff(sourceOf(address), address)) return "too many failures from this address";
+    const place = this.#startups.take(address);
+    if (place === "everybody") return "too many connections are logging in";
+    if (place === "source") return "too many connections from this address are logging in";
+    return place;
   }
 
   /** A connection from `address` came to nothing. */
@@ -111,11 +94,4 @@ export class Admission {
 
 function isExempt(ranges: readonly AddressRange[], address: string): boolean {
   return sourceInRanges(ranges, address);
-}
-
-/** What counts as one source: an IPv4 address, or the /64 that one IPv6 subscriber has. */
-function sourceOf(address: string): string {
-  const ip = parseIp(address);
-  if (!ip || ip.bits === 32) return ip?.toString() ?? address;
-  return ip.bytes.slice(0, 8).join(".");
 }

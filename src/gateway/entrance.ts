@@ -7,18 +7,22 @@ import type { PlainDuplex } from "../streams/duplex.ts";
 import { farewell } from "../streams/farewell.ts";
 import { logger } from "../telemetry/log.ts";
 import type { MeshMetrics } from "../telemetry/metrics.ts";
-import { Admission, type Penalty, type Startup } from "./admission.ts";
+import { Admission, type Penalty } from "./admission.ts";
 import type { GatewayConfig } from "./config.ts";
 import type { HttpsDoor, Visit } from "./https.ts";
+import { type Place, Places } from "./places.ts";
 import { tellProtocol } from "./protocol.ts";
 import type { Protocol } from "./settings.ts";
+
+/** Connections over HTTPS at once from one address: gateways keep two or three each, people none. */
+const MAX_WEB_PER_SOURCE = 256;
 
 export interface EntranceOptions {
   readonly clock: Clock;
   readonly config: Pick<GatewayConfig, "limits" | "loginGrace">;
   readonly metrics: MeshMetrics;
   /** Undefined: SSH alone is spoken. */
-  readonly https: HttpsDoor | undefined;
+  readonly https: Pick<HttpsDoor, "serve"> | undefined;
   /** SSH clients that are connected. */
   readonly clients: () => number;
   /**
@@ -39,18 +43,20 @@ export class Entrance {
   readonly #options: EntranceOptions;
   readonly #admission: Admission;
   readonly #log = logger("gateway");
-  /** Connections over HTTPS that have sent a request. */
-  #webClients = 0;
+  /** Of connections over HTTPS: anyone may have one, so they take nothing from the clients of SSH. */
+  readonly #web: Places;
 
   constructor(options: EntranceOptions) {
     this.#options = options;
     this.#admission = new Admission(options.config.limits, options.clock);
+    const total = Math.ceil(options.config.limits.maxClients / 4);
+    this.#web = new Places({ total, perSource: Math.min(MAX_WEB_PER_SOURCE, Math.ceil(total / 2)) });
   }
 
   /** Serves one connection: an SSH client until it is authenticated, a web client to its end. Never rejects. */
   async arrived(connection: PlainDuplex, remote: TcpAddress, served: readonly Protocol[]): Promise<void> {
     const { clock, clients } = this.#options;
-    const place = this.#admission.admit(remote.hostname, clients() + this.#webClients);
+    const place = this.#admission.admit(remote.hostname, clients());
     if (typeof place === "string") {
       this.#log.warn("connection from {remote} refused: {reason}", {
         remote: formatAddress(remote),
@@ -81,7 +87,7 @@ export class Entrance {
     incoming: PlainDuplex,
     remote: TcpAddress,
     served: readonly Protocol[],
-    { place, onRefused }: { readonly place: Startup; readonly onRefused: () => void },
+    { place, onRefused }: { readonly place: Place; readonly onRefused: () => void },
   ): Promise<void> {
     const { clock, https, handshake, config: { loginGrace } } = this.#options;
     const possible = served.filter((protocol) => protocol !== "tls" || https);
@@ -99,23 +105,27 @@ export class Entrance {
     throw new SshError("disconnected", "it sent no request");
   }
 
-  /** @returns whether it sent any request */
+  /** @returns whether it sent any request, or could not */
   async #serveWeb(
-    https: HttpsDoor,
+    https: Pick<HttpsDoor, "serve">,
     connection: PlainDuplex,
     remote: TcpAddress,
-    place: Startup,
+    place: Place,
   ): Promise<boolean> {
-    let isClient = false;
+    const webPlace = this.#web.take(remote.hostname);
+    if (typeof webPlace === "string") {
+      this.#log.warn("HTTPS from {remote} refused: too many connections{whose}", {
+        remote: formatAddress(remote),
+        whose: webPlace === "source" ? " from this address" : "",
+      });
+      connection.close();
+      return true;
+    }
     const visit: Visit = {
-      onRequest: () => {
-        // From here on it is one of the clients, and no longer one of those that may become such.
-        isClient = true;
-        this.#webClients++;
-        place.release();
-      },
+      // From here on it is no longer one of those that may become a client.
+      onRequest: () => place.release(),
       onRefused: () => {
-        // Each counts: one connection may carry any number of guesses.
+        // Each counts: one connection may carry several guesses.
         this.#admission.punish(remote.hostname, "refused");
         this.#options.metrics.authentications.add(1, { method: "https", outcome: "refused" });
       },
@@ -123,7 +133,7 @@ export class Entrance {
     try {
       return await https.serve(connection, { ...remote }, visit);
     } finally {
-      if (isClient) this.#webClients--;
+      webPlace.release();
     }
   }
 }

@@ -10,6 +10,7 @@ import { logger } from "../telemetry/log.ts";
 import { heldNames } from "./held_names.ts";
 import { authorityLines } from "./known_hosts.ts";
 import type { GatewayParts } from "./parts.ts";
+import { boundedRefusals } from "./refused_requests.ts";
 import type { Trust } from "./trust.ts";
 
 /** What the web needs beside the gateway's own parts. */
@@ -67,19 +68,16 @@ export class HttpsDoor {
     api: ApiOptions,
   ) {
     const log = logger("gateway");
-    const answer = apiHandler(api);
+    const answer = boundedRefusals(apiHandler(api), (remote) => this.#visits.get(remote)?.onRefused());
     this.#options = options;
     this.#clock = parts.clock;
     this.#loginGrace = loginGrace;
     this.#server = options.web.createServer({
       tls: () => options.tls()!,
       clientRoots: () => [...trust().authority?.x509 ?? [], ...options.clientRoots()],
-      handler: async (exchange) => {
-        const visit = this.#visits.get(exchange.remote);
-        visit?.onRequest();
-        const response = await answer(exchange);
-        if (response.status === 401) visit?.onRefused();
-        return response;
+      handler: (exchange) => {
+        this.#visits.get(exchange.remote)?.onRequest();
+        return answer(exchange);
       },
       onFailure: ({ stage, remote, error }) => {
         log.info("HTTPS from {remote} failed at the {stage}: {reason}", {

@@ -27,6 +27,7 @@ export interface WebServerOptions {
   readonly tls: () => TlsIdentity;
   /** Roots of client certificates, PEM. Asked for each connection. None: clients are not asked for one. */
   readonly clientRoots: () => readonly string[];
+  /** A response with `connection: close` is the connection's last. */
   readonly handler: (exchange: WebExchange) => Response | Promise<Response>;
   /**
    * Told why a connection or request got no answer of the handler's: for the log. `Error.message` is one clause; what the

@@ -108,6 +108,17 @@ Deno.test("a client certificate of a trusted root gets an SSH certificate, and o
   }
 });
 
+Deno.test("whoever guesses at the authority is held off", async () => {
+  using folder = temporaryFolder();
+  await using ca = await startAuthority(folder);
+  const root = Deno.readTextFileSync(`${ca.state}/ca_x509_1.crt`);
+  const headers = { authorization: "Bearer guess" };
+  const guess = () => httpsFetch(`${ca.url}/api/v1/whoami`, { ca: root, headers });
+  let guesses = 0;
+  while (guesses < 40 && await guess().then(({ status }) => status === 401, () => false)) guesses++;
+  assert.ok(guesses >= 12 && guesses <= 14, `${guesses}`);
+});
+
 Deno.test("stock programs read what anyone may read", async () => {
   using folder = temporaryFolder();
   await using ca = await startAuthority(folder, "--domain", "localhost");

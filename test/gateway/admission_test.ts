@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { parseAddressRange } from "../../src/bytes/ip_range.ts";
-import { Admission, penalties, type Startup, TOLERANCE } from "../../src/gateway/admission.ts";
+import { Admission, penalties, TOLERANCE } from "../../src/gateway/admission.ts";
+import type { Place } from "../../src/gateway/places.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 function admission(clock: FakeClock, limits: Partial<ConstructorParameters<typeof Admission>[0]> = {}) {
   return new Admission(
     {
       maxClients: 1000,
-      maxClientsPerIdentity: 500,
       maxStartups: 8,
       maxStartupsPerSource: 4,
       penaltyExempt: [],
@@ -17,7 +17,7 @@ function admission(clock: FakeClock, limits: Partial<ConstructorParameters<typeo
   );
 }
 
-const isIn = (place: Startup | string): place is Startup => typeof place !== "string";
+const isIn = (place: Place | string): place is Place => typeof place !== "string";
 
 Deno.test("one address has a share of the places, everybody together the rest", () => {
   const subject = admission(new FakeClock());
@@ -26,8 +26,8 @@ Deno.test("one address has a share of the places, everybody together the rest", 
   assert.match(String(subject.admit("192.0.2.1", 0)), /from this address/);
   for (let i = 0; i < 4; i++) assert.ok(isIn(subject.admit(`192.0.2.${10 + i}`, 0)));
   assert.match(String(subject.admit("192.0.2.99", 0)), /too many connections/);
-  (places[0] as Startup).release();
-  (places[0] as Startup).release();
+  (places[0] as Place).release();
+  (places[0] as Place).release();
   assert.equal(subject.startups, 7);
   assert.ok(isIn(subject.admit("192.0.2.1", 0)));
 });

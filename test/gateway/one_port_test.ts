@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { decodeText, encodeText } from "../../src/bytes/bytes.ts";
 import { SILENCE } from "../../src/gateway/protocol.ts";
+import { MAX_REFUSED } from "../../src/gateway/refused_requests.ts";
 import { encodeBase64 } from "../../src/bytes/encoding.ts";
 import { makeClientKey } from "../../src/ca/client_key.ts";
 import { testAuthority, workload } from "../support/authority.ts";
-import { httpsFetch } from "../support/https_client.ts";
+import { httpsFetch, textUntilClose, tlsConnect } from "../support/https_client.ts";
 import { sharedFolder, temporaryFolder } from "../support/folder.ts";
 import { makeKey } from "../support/keygen.ts";
 import { startGateway } from "../support/mesh.ts";
@@ -138,6 +139,26 @@ Deno.test("guesses over HTTPS hold an address off as those over SSH do", async (
   while (guesses < 40 && await guess().then(({ status }) => status === 401, () => false)) guesses++;
   assert.ok(guesses >= 12 && guesses <= 14, `${guesses}`);
   assert.match((await answerTo(gateway.port, "SSH-2.0-test\r\n")).text, /^Not allowed at this time/);
+});
+
+Deno.test("one connection may guess six times over HTTPS, however many requests it sends at once", async () => {
+  using folder = temporaryFolder();
+  const owner = await makeKey(folder, "owner");
+  await using gateway = await startGateway(folder, { owners: [owner.line] });
+  const ca = Deno.readTextFileSync(`${gateway.state}/ca_x509_1.crt`);
+  const socket = await tlsConnect(gateway.port, { ca });
+  const said = textUntilClose(socket);
+  const guess = "GET /api/v1/whoami HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer guess\r\n\r\n";
+  socket.write(guess.repeat(50));
+  const answers = (await said).split(/(?=HTTP\/1\.1 )/);
+  assert.equal(answers.length, MAX_REFUSED);
+  assert.ok(answers.every((answer) => answer.startsWith("HTTP/1.1 401 ")));
+  assert.deepEqual(answers.map((answer) => /^connection: close/im.test(answer)), [
+    ...Array(MAX_REFUSED - 1).fill(false),
+    true,
+  ]);
+  const records = Deno.readTextFileSync(`${gateway.state}/audit.jsonl`).match(/"event":"auth.refused"/g);
+  assert.equal(records?.length, MAX_REFUSED);
 });
 
 Deno.test("a listener for one protocol serves no other", async () => {

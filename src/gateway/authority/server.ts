@@ -7,19 +7,27 @@ import type { Net, NetConnection, NetListener, TcpAddress } from "../../platform
 import type { Web, WebServer } from "../../platform/web.ts";
 import type { Audit } from "../../telemetry/audit.ts";
 import { logger } from "../../telemetry/log.ts";
+import { Admission, type AdmissionLimits } from "../admission.ts";
 import type { IdentityServices } from "../identity_services.ts";
 import { makeKeyring } from "../keyring_files.ts";
 import { authorityLines } from "../known_hosts.ts";
 import { AuthorityFollower } from "../own_authority.ts";
+import { boundedRefusals } from "../refused_requests.ts";
 import { TlsCertificate } from "../tls_identity.ts";
 import type { OwnAuthority, Trust, TrustedTokens } from "../trust.ts";
 import { clientIdentityOf, type X509Roots } from "../x509_clients.ts";
 import type { AuthorityServerConfig } from "./config.ts";
 
-/** Connections at once: gateways keep two or three each. */
-const MAX_CONNECTIONS = 1024;
-/** Connections at once from one address: a client that never ends one has no more. */
-const MAX_PER_SOURCE = 256;
+/**
+ * Connections at once: gateways keep two or three each, and a client that never ends one has no more than one address may
+ * have.
+ */
+const LIMITS: AdmissionLimits = {
+  maxClients: 1,
+  maxStartups: 1024,
+  maxStartupsPerSource: 256,
+  penaltyExempt: [],
+};
 
 export interface AuthorityServerParts {
   readonly config: Pick<AuthorityServerConfig, "domain" | "trustDomain">;
@@ -41,9 +49,8 @@ export class AuthorityServer {
   readonly #follower: AuthorityFollower;
   readonly #web: WebServer;
   readonly #listeners: NetListener[] = [];
-  /** How many connections there are, by address. */
-  readonly #sources = new Map<string, number>();
-  #open = 0;
+  /** All connections are among its startups: who is a client shows with each request anew. */
+  readonly #admission: Admission;
   #policy: Policy;
   #roots: X509Roots;
   /** As it was last heard of. */
@@ -61,6 +68,7 @@ export class AuthorityServer {
     const { config: { domain }, services: { authority }, clock } = parts;
     const log = logger("ca");
     this.#parts = parts;
+    this.#admission = new Admission(LIMITS, clock);
     this.#policy = parts.policy;
     this.#roots = parts.roots;
     this.#certificate = new TlsCertificate({ authority, domain, clock });
@@ -81,7 +89,10 @@ export class AuthorityServer {
         return identity;
       },
       clientRoots: () => [...this.#own?.x509 ?? [], ...this.#roots.pem],
-      handler: apiHandler(this.#api()),
+      handler: boundedRefusals(
+        apiHandler(this.#api()),
+        ({ hostname }) => this.#admission.punish(hostname, "refused"),
+      ),
       onFailure: ({ stage, remote, error }) => {
         log.info("HTTPS from {remote} failed at the {stage}: {reason}", {
           remote: remote.hostname,
@@ -132,17 +143,12 @@ export class AuthorityServer {
 
   async #serve(connection: NetConnection): Promise<void> {
     const remote = connection.remote as TcpAddress;
-    const others = this.#sources.get(remote.hostname) ?? 0;
-    if (this.#open >= MAX_CONNECTIONS || others >= MAX_PER_SOURCE) return connection.close();
-    this.#open++;
-    this.#sources.set(remote.hostname, others + 1);
+    const place = this.#admission.admit(remote.hostname, 0);
+    if (typeof place === "string") return connection.close();
     try {
       await this.#web.serve(connection, remote);
     } finally {
-      this.#open--;
-      const left = this.#sources.get(remote.hostname)! - 1;
-      if (left > 0) this.#sources.set(remote.hostname, left);
-      else this.#sources.delete(remote.hostname);
+      place.release();
     }
   }
 
