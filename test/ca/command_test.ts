@@ -13,6 +13,7 @@ import { readCertificates } from "../../src/x509/certificate.ts";
 import { subjectNames } from "../../src/x509/names.ts";
 import { person, testAuthority } from "../support/authority.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { httpsFetch } from "../support/https_client.ts";
 import { meshEnvironment } from "../support/mesh.ts";
 import { kubernetesLikeIssuer } from "../support/oidc.ts";
 import { run, start, succeed } from "../support/process.ts";
