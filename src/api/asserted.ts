@@ -4,7 +4,7 @@
  */
 import { decodeIdentity } from "../ca/messages.ts";
 import type { Revocation } from "../ca/types.ts";
-import { ENROLLED_ISSUER, type Identity } from "../identity/principal.ts";
+import { ENROLLED_ISSUER, type Identity, type IdentityRef } from "../identity/principal.ts";
 
 /** Issuers that mean another thing at each gateway. All others are one and the same everywhere. */
 const LOCAL_ISSUERS: ReadonlySet<string> = new Set([ENROLLED_ISSUER, "gateway"]);
@@ -21,6 +21,11 @@ export function assertedIdentity(asserted: Parameters<typeof decodeIdentity>[0],
 export function revocationFrom(revocation: Revocation, gateway: Gateway): Revocation {
   if (revocation.kind !== "identity") return revocation;
   return { ...revocation, issuer: issuerAt(revocation.issuer, gateway) };
+}
+
+/** As it is written down here. */
+export function bearerFrom({ issuer, subject }: IdentityRef, gateway: Gateway): IdentityRef {
+  return { issuer: issuerAt(issuer, gateway), subject };
 }
 
 /** As the gateway knows it. */

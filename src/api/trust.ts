@@ -10,11 +10,12 @@ import {
   revocationRequest,
   revocationsAnswer,
   rotationRequest,
+  withdrawalRequest,
 } from "../ca/messages.ts";
 import type { Revoked } from "../ca/types.ts";
 import { writeKrl } from "../cert/krl.ts";
 import { formatPublicKey } from "../keys/public_key.ts";
-import { revocationFor, revocationFrom } from "./asserted.ts";
+import { bearerFrom, revocationFor, revocationFrom } from "./asserted.ts";
 import { readDuration } from "./body.ts";
 import type { ApiOptions } from "./options.ts";
 import { requireRight } from "./permission.ts";
@@ -116,6 +117,16 @@ export function trustRoutes(options: ApiOptions): Route[] {
       answers: { 204: { description: "It counts no more" } },
       handle: (call) => revoke(options, call),
     }),
+    route<z.infer<typeof withdrawalRequest>>({
+      method: "POST",
+      path: "/api/v1/withdrawals",
+      operation: "withdraw",
+      summary: "Revoke the certificates that a bearer has, and none that it gets later (as revoke)",
+      access: "identified",
+      body: withdrawalRequest,
+      answers: { 204: { description: "They count no more" } },
+      handle: (call) => withdraw(options, call),
+    }),
     ...(options.rotate ? [rotationRoute(options, options.rotate)] : []),
   ];
 }
@@ -139,18 +150,34 @@ function rotationRoute(options: ApiOptions, rotate: NonNullable<ApiOptions["rota
 }
 
 async function revoke(options: ApiOptions, call: Call<z.infer<typeof revocationRequest>>): Promise<Response> {
-  const { identity, remote, body: { reason, by } } = call;
+  const { identity, body: { reason } } = call;
   const revocation = decodeRevocation(call.body.revocation);
+  const { by, asserted } = whoTakesBack(options, call);
+  await options.authority.revoke(asserted ? revocationFrom(revocation, identity) : revocation, by, reason);
+  return new Response(null, { status: 204 });
+}
+
+async function withdraw(
+  options: ApiOptions,
+  call: Call<z.infer<typeof withdrawalRequest>>,
+): Promise<Response> {
+  const { identity, body: { issuer, subject, reason } } = call;
+  const bearer = { issuer, subject };
+  const { by, asserted } = whoTakesBack(options, call);
+  await options.authority.withdraw(asserted ? bearerFrom(bearer, identity) : bearer, by, reason);
+  return new Response(null, { status: 204 });
+}
+
+/** @returns for the record, and whether a gateway asks for another @throws {Problem} `not-permitted` */
+function whoTakesBack(options: ApiOptions, call: Call<{ readonly by?: string }>) {
+  const { identity: { name }, remote, body: { by } } = call;
   if (by === undefined) {
     requireRight(options, call, "admin");
-    await options.authority.revoke(revocation, { name: identity.name, remote }, reason);
-  } else {
-    // Whoever speaks for another is a gateway that has asked its own policy.
-    requireRight(options, call, "assert");
-    const name = `${by} by ${identity.name}`;
-    await options.authority.revoke(revocationFrom(revocation, identity), { name, remote }, reason);
+    return { by: { name, remote }, asserted: false };
   }
-  return new Response(null, { status: 204 });
+  // Whoever speaks for another is a gateway that has asked its own policy.
+  requireRight(options, call, "assert");
+  return { by: { name: `${by} by ${name}`, remote }, asserted: true };
 }
 
 async function describeAuthorities(options: ApiOptions, editions: Editions): Promise<AuthoritiesAnswer> {

@@ -21,10 +21,10 @@ import type { Collection, Store, Stored } from "../store/types.ts";
 import { available } from "./issued.ts";
 import { formatJoinToken, readJoinToken } from "./join_token.ts";
 import { enrolled, holder, type JoinToken, type KeptToken, secretHash, shown } from "./kept_token.ts";
-import type { CaRecorder, LocalAuthority } from "./local.ts";
+import type { CaRecorder } from "./local.ts";
 import { RETENTION } from "./retention.ts";
 import { requireCertifiable } from "./ssh.ts";
-import { CaError } from "./types.ts";
+import { CaError, type CertificateAuthority } from "./types.ts";
 
 const HOUR = 3_600_000;
 /** Where nobody says otherwise. */
@@ -67,7 +67,7 @@ export interface EnrolmentParts {
   readonly hosts: () => Promise<readonly string[]>;
   readonly record: CaRecorder;
   /** Takes back what was issued to a key that is removed. Absent: it runs out by itself. */
-  readonly withdraw?: LocalAuthority["withdraw"];
+  readonly withdraw?: CertificateAuthority["withdraw"];
 }
 
 /** Tokens that were made, and the keys that were enrolled with them. Every method may throw {@link CaError}. */

@@ -150,15 +150,6 @@ export interface LocalAuthority extends CertificateAuthority {
   revocations(): Promise<readonly RevocationRecord[]>;
   /** Certificates that have not run out, of one bearer. */
   issuedTo(identity: Pick<Identity, "issuer" | "subject">): Promise<readonly IssuedRecord[]>;
-  /**
-   * Revokes every certificate that a bearer has now, and none that it may get later.
-   * @throws {CaError}
-   */
-  withdraw(
-    identity: Pick<Identity, "issuer" | "subject">,
-    by: { readonly name: string; readonly remote: string },
-    reason?: string,
-  ): Promise<void>;
   /** Stops timers and watches. Store and state folder stay open. */
   close(): void;
 }

@@ -133,6 +133,14 @@ export const revocationRequest = z.strictObject({
   by: text.optional().describe("Who wants it. Needs the right 'assert': otherwise it is the asker."),
 });
 
+/** Body of `POST /api/v1/withdrawals`. */
+export const withdrawalRequest = z.strictObject({
+  issuer: text,
+  subject: text,
+  reason: revocationRequest.shape.reason,
+  by: revocationRequest.shape.by,
+});
+
 /** Answer of `GET /api/v1/revocations`. */
 export const revocationsAnswer = z.strictObject({
   revocations: z.array(

@@ -13,6 +13,7 @@ import { decodeBase64, encodeBase64 } from "../bytes/encoding.ts";
 import { parseCertificate } from "../cert/certificate.ts";
 import { parseKrl } from "../cert/krl.ts";
 import { formatPublicKey, parsePublicKeyLine } from "../keys/public_key.ts";
+import type { Identity } from "../identity/principal.ts";
 import type { PublicKey } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type AuthorityLink, readAnswer } from "./authority_link.ts";
@@ -144,12 +145,20 @@ export class RemoteAuthority implements CertificateAuthority {
     by: { readonly name: string; readonly remote: string },
     reason?: string,
   ): Promise<void> {
-    const body = {
-      revocation: encodeRevocation(revocation),
-      by: by.name,
-      ...(reason !== undefined && { reason }),
-    };
-    await this.#options.link.send("/api/v1/revocations", { as: "self", body });
+    await this.#takeBack("/api/v1/revocations", { revocation: encodeRevocation(revocation) }, by, reason);
+  }
+
+  async withdraw(
+    { issuer, subject }: Pick<Identity, "issuer" | "subject">,
+    by: { readonly name: string },
+    reason?: string,
+  ): Promise<void> {
+    await this.#takeBack("/api/v1/withdrawals", { issuer, subject }, by, reason);
+  }
+
+  async #takeBack(path: string, what: object, by: { readonly name: string }, reason?: string): Promise<void> {
+    const body = { ...what, by: by.name, ...(reason !== undefined && { reason }) };
+    await this.#options.link.send(path, { as: "self", body });
     // Whoever revoked something sees it at once, if the authority can be heard; not by a look that began before.
     await this.#looking?.catch(() => {});
     await this.#look().catch(() => {});

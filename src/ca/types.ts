@@ -116,6 +116,15 @@ export interface CertificateAuthority {
     reason?: string,
   ): Promise<void>;
   /**
+   * Revokes every certificate that a bearer has now, and none that it may get later.
+   * @throws {CaError}
+   */
+  withdraw(
+    identity: Pick<Identity, "issuer" | "subject">,
+    by: { readonly name: string; readonly remote: string },
+    reason?: string,
+  ): Promise<void>;
+  /**
    * Calls `listener` after authorities or revocations have changed, within two seconds.
    * @param listener must not throw
    * @returns stops it

@@ -116,6 +116,7 @@ async function openRemote(parts: IdentityParts): Promise<IdentityServices> {
     domain: config.domain,
     hosts: () => trustedHosts(parts.hostKeys, authority),
     record: recorder(audit),
+    withdraw: (...args) => authority.withdraw(...args),
   });
   return { authority, passesOn: true, revocations: () => authority.revocations(), enrolment, close };
 }

@@ -18,6 +18,11 @@ const EXAMPLES: Readonly<Record<string, readonly [line: string, options: SendOpt
   getKrl: ["GET /api/v1/krl", {}, 200],
   listRevocations: ["GET /api/v1/revocations", { as: "root" }, 200],
   revoke: ["POST /api/v1/revocations", { as: "root", body: { revocation, reason: "left" } }, 204],
+  withdraw: [
+    "POST /api/v1/withdrawals",
+    { as: "root", body: { issuer: "enrolled", subject: "SHA256:web" } },
+    204,
+  ],
   rotate: ["POST /api/v1/ca/rotations", { as: "root", body: { kind: "user", overlap: "1h" } }, 204],
   listJoinTokens: ["GET /api/v1/join-tokens", { as: "root" }, 200],
   createJoinToken: ["POST /api/v1/join-tokens", { as: "root", body: { name: "gw2", ttl: "2h" } }, 201],

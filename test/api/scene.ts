@@ -78,6 +78,8 @@ export class FakeAuthority implements CertificateAuthority {
   readonly x509: X509CertificateRequest[] = [];
   readonly records: RevocationRecord[] = [];
   readonly rotations: (readonly [string, number | undefined])[] = [];
+  /** Issuer, subject, who, why. */
+  readonly withdrawn: (readonly [string, string, string, string | undefined])[] = [];
   error?: Error;
   #revoked = this.#now();
 
@@ -98,6 +100,11 @@ export class FakeAuthority implements CertificateAuthority {
     if (this.error) return Promise.reject(this.error);
     const expiresAt = Date.parse("2026-08-02T12:00:00Z");
     return Promise.resolve({ certificate: "PEM\n", chain: ["PEM of the root\n"], serial: "0c", expiresAt });
+  }
+  withdraw(...[{ issuer, subject }, by, reason]: Parameters<CertificateAuthority["withdraw"]>) {
+    if (this.error) return Promise.reject(this.error);
+    this.withdrawn.push([issuer, subject, by.name, reason]);
+    return Promise.resolve();
   }
   revoked() {
     return Promise.resolve(this.#revoked);

@@ -114,6 +114,22 @@ Deno.test("what a gateway enrolled is its own: revoked under its name, and read 
   assert.equal(await listed({ as: "root" }), "enrolled:gw1.mesh.example");
 });
 
+Deno.test("certificates of a bearer are withdrawn by a gateway for its own, by an administrator for anybody", async () => {
+  const { send, authority } = scene();
+  const path = "POST /api/v1/withdrawals";
+  const body = { issuer: "enrolled", subject: "SHA256:web", reason: "left" };
+  const forAnn = { ...body, by: "ann" };
+  assert.equal((await send(path, { certificate: true, body: forAnn })).status, 204);
+  assert.equal((await send(path, { as: "root", body })).status, 204);
+  assert.equal((await send(path, { certificate: true, body })).status, 403);
+  assert.equal((await send(path, { as: "root", body: forAnn })).status, 403);
+  assert.equal((await send(path, { as: "ann", body })).status, 403);
+  assert.deepEqual(authority.withdrawn, [
+    ["enrolled:gw1.mesh.example", "SHA256:web", "ann by gw1.mesh.example", "left"],
+    ["enrolled", "SHA256:web", "root@mycorp.com", "left"],
+  ]);
+});
+
 Deno.test("an administrator rotates roots, and nobody else does", async () => {
   const { send, authority } = scene();
   const path = "POST /api/v1/ca/rotations";
