@@ -83,6 +83,7 @@ async function issueX509(options: ApiOptions, call: Call<X509Request>): Promise<
   const csr = readCsr(body.csr);
   let identity = holderOf(options, call);
   let { gateway = false } = body;
+  let isRenewal = false;
   if (!body.on_behalf_of) {
     requireRight(options, call, "cert");
     if (identity.kind === "x509") {
@@ -93,11 +94,12 @@ async function issueX509(options: ApiOptions, call: Call<X509Request>): Promise<
           "a certificate does not get another certificate; come with what it was got with",
         );
       }
+      if (body.names) throw malformed("names: a certificate that renews itself has its own name alone");
       // As it was when it joined.
-      [identity, gateway] = [renewed, true];
+      [identity, gateway, isRenewal] = [renewed, true, true];
     }
   }
-  const names = await namesOf(options, call);
+  const names = isRenewal ? [] : await namesOf(options, call);
   const request = { identity, csr, names, gateway, remote, ...lifetime(body) };
   return json(describeX509(await options.authority.issueX509(request)));
 }

@@ -72,7 +72,12 @@ Deno.test("a certificate gets an SSH certificate, and none of its own kind", asy
 Deno.test("the certificate of an enrolled key renews itself", async () => {
   const { send, authority } = scene();
   assert.equal((await send(x509, { certificate: true, body: { csr: CSR } })).status, 200);
-  assert.deepEqual(authority.x509[0].identity, { ...gateway, kind: "key" });
+  const [{ identity, names }] = authority.x509;
+  assert.deepEqual(identity, { ...gateway, kind: "key" });
+  // Names that it serves are judged by other rules than its own.
+  assert.deepEqual(names, []);
+  const more = { csr: CSR, names: ["web.mesh.example"] };
+  assert.equal((await send(x509, { certificate: true, body: more })).status, 400);
 });
 
 const on_behalf_of = {
