@@ -109,10 +109,13 @@ export async function askGateway(
 export async function runRemote(connection: ClientConnection, command: string, stdin = ""): Promise<Bytes> {
   const session = await openSession(connection);
   const program = await session.exec(command);
-  if (stdin) await program.stdin.write(encodeText(stdin));
-  await program.stdin.close();
+  // A command that refuses may end before it has read anything: what it says counts, not that it did not listen.
+  const fed = (async () => {
+    if (stdin) await program.stdin.write(encodeText(stdin));
+    await program.stdin.close();
+  })().catch(() => {});
   const read = (reader: PipeReader) => readAll(reader, MAX_ANSWER, "the gateway's answer");
-  const [out, said] = await Promise.all([read(program.stdout), read(program.stderr)]);
+  const [out, said] = await Promise.all([read(program.stdout), read(program.stderr), fed]);
   const status = await program.status;
   if ("code" in status && status.code === 0) return out;
   const how = "code" in status ? `exit ${status.code}` : `signal ${printable(status.signal)}`;
