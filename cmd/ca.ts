@@ -98,9 +98,12 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
   const readRoots = () => readX509Files(systemFiles, config.x509Roots);
   const roots = await readRoots();
   const trustDomains = issuersOf(config, []).flatMap(({ trustDomain }) => trustDomain ?? []);
+  const keysSeen = await describeAll(systemFiles, config.ca.keys.map(({ path }) => path));
   await using opened = await open(config, state, trustDomains);
   const { services, audit } = opened;
-  const rootsSeen = await describeAll(systemFiles, services.rootFiles?.paths ?? []);
+  // Folders stand for files in them.
+  const inside = await describeAll(systemFiles, services.rootFiles?.paths ?? []);
+  const rootsSeen = new Map([...inside, ...keysSeen]);
   await keepSettings(state, config);
   const server = await AuthorityServer.create({
     config,

@@ -81,7 +81,7 @@ export class GatewayIdentities {
     const services = await openIdentityServices({ ...options, trustDomains: issuerDomains(config) });
     // Folders stand for files in them.
     const inside = await look(services.rootFiles?.paths ?? []);
-    const seen = { x509, tls, roots: new Map([...roots, ...inside]) };
+    const seen = { x509, tls, roots: new Map([...inside, ...roots]) };
     return new GatewayIdentities(options, services, read, seen);
   }
 

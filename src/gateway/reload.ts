@@ -1,10 +1,12 @@
 /** Follows the files that say who is known and who may what. */
+import { formatPublicKey } from "../keys/public_key.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type Files, FilesError } from "../platform/files.ts";
 import { logger } from "../telemetry/log.ts";
 import type { GatewayConfig } from "./config.ts";
 import { StartError } from "./exit_codes.ts";
 import type { Gateway } from "./gateway.ts";
+import type { Keyring } from "./keyring.ts";
 import { type KeyringFiles, type LoadedKeyring, loadKeyring } from "./keyring_files.ts";
 import { loadPolicy } from "./policy_file.ts";
 import { type Outcome, type Seen, type Watch, watchFiles } from "./watch.ts";
@@ -29,8 +31,11 @@ export interface FollowedFiles {
   readonly what: string;
   /** As they were before they were read. */
   readonly seen: Seen;
-  /** @throws {StartError} what cannot be used: the old stays in force */
-  readonly reload: () => Promise<void>;
+  /**
+   * @returns other files to follow from now on, as they were before they were read; nothing: the same
+   * @throws {StartError} what cannot be used: the old stays in force
+   */
+  readonly reload: () => Promise<Seen | void>;
 }
 
 /** Applies every change within a few seconds. What cannot be used is told and the old stays in force. */
@@ -44,12 +49,18 @@ export function followFiles(options: ReloadOptions): { stop(): void } {
   let loaded = options.keyring;
   const keyring = watchFiles(files, clock, loaded.seen, async () => {
     try {
+      const before = loaded;
       loaded = await loadKeyring(keys, loaded);
       for (const warning of loaded.warnings) log.warn("{warning}", { warning });
       keyring.replace(loaded.seen);
       await gateway.apply({ trust: { keyring: loaded.keyring } });
       keyringTrouble.over();
-      log.info("keys were read anew: {count} are known", { count: loaded.keyring.known.length });
+      const count = loaded.keyring.known.length;
+      const revoked = config.revokedKeys.some((path) => loaded.seen.get(path) !== before.seen.get(path));
+      // Files come and go beside the keys, too.
+      if (revoked || linesOf(loaded.keyring) !== linesOf(before.keyring)) {
+        log.info(`keys were read anew: {count} ${count === 1 ? "is" : "are"} known`, { count });
+      }
       return "settled";
     } catch (error) {
       keyringTrouble.tell(sentence(error), (reason) => {
@@ -81,9 +92,10 @@ export function followFiles(options: ReloadOptions): { stop(): void } {
   }
   for (const { what, seen, reload } of options.others ?? []) {
     const trouble = new Trouble();
-    watches.push(watchFiles(files, clock, seen, async () => {
+    const watch = watchFiles(files, clock, seen, async () => {
       try {
-        await reload();
+        const others = await reload();
+        if (others) watch.replace(others);
         trouble.over();
         log.info("{what} were read anew", { what });
         return "settled";
@@ -94,13 +106,21 @@ export function followFiles(options: ReloadOptions): { stop(): void } {
         );
         return outcomeOf(error);
       }
-    }));
+    });
+    watches.push(watch);
   }
   return {
     stop() {
       for (const watch of watches) watch.stop();
     },
   };
+}
+
+/** Another text for every other set of keys, or of what they may do. */
+function linesOf({ known }: Keyring): string {
+  return JSON.stringify(
+    known.map(({ entry, ...rest }) => ({ ...rest, entry: { ...entry, key: formatPublicKey(entry.key) } })),
+  );
 }
 
 /** What could not be read (no descriptor was free, a mount was away) may be readable a moment later. */

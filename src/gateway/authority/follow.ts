@@ -27,13 +27,14 @@ export function followAuthorityFiles(options: FollowOptions): { stop(): void } {
   const follow = (
     what: string,
     seen: Seen,
-    reload: () => Promise<void>,
+    reload: FollowedFiles["reload"],
     onTrouble?: (reason: string) => void,
   ) => {
     let told: string | undefined;
-    return watchFiles(files, clock, seen, async (): Promise<Outcome> => {
+    const watch = watchFiles(files, clock, seen, async (): Promise<Outcome> => {
       try {
-        await reload();
+        const others = await reload();
+        if (others) watch.replace(others);
         told = undefined;
         log.info("read anew: {what}", { what });
         return "settled";
@@ -48,6 +49,7 @@ export function followAuthorityFiles(options: FollowOptions): { stop(): void } {
         return error instanceof Error && error.cause instanceof FilesError ? "again" : "settled";
       }
     });
+    return watch;
   };
   const watches = [
     ...path === undefined ? [] : [follow(
