@@ -258,16 +258,22 @@ export function issuersOf(
     if (!(error instanceof TypeError)) throw error;
     throw new StartError("usage", `issuers: ${error.message}`, { cause: error });
   }
-  const taken = new Map<string, string>();
-  for (const { file, trustDomain } of [...userCas, ...x509Roots]) {
-    if (trustDomain !== undefined) taken.set(trustDomain, file);
-  }
-  for (const { issuer, trustDomain } of prepared) {
-    const other = trustDomain === undefined ? undefined : taken.get(trustDomain);
-    if (other !== undefined) {
-      const sentence =
-        `the trust domain ${trustDomain} belongs to one authority, not to ${issuer} and ${other}`;
-      throw new StartError("usage", sentence);
+  const files = (authorities: readonly AuthorityFile[]) =>
+    authorities.map(({ file, trustDomain }) => ({ holder: file, trustDomain }));
+  const tokens = prepared.map(({ issuer, trustDomain }) => ({ holder: issuer, trustDomain }));
+  // One domain's workloads may come with SSH and with X.509 certificates, of one authority each.
+  for (const holders of [[...files(userCas), ...tokens], [...files(x509Roots), ...tokens]]) {
+    const taken = new Map<string, string>();
+    for (const { holder, trustDomain } of holders) {
+      if (trustDomain === undefined) continue;
+      const other = taken.get(trustDomain);
+      if (other !== undefined) {
+        throw new StartError(
+          "usage",
+          `the trust domain ${trustDomain} belongs to one authority, not to ${holder} and ${other}`,
+        );
+      }
+      taken.set(trustDomain, holder);
     }
   }
   return prepared;

@@ -114,9 +114,9 @@ export class Entrance {
   ): Promise<boolean> {
     const webPlace = this.#web.take(remote.hostname);
     if (typeof webPlace === "string") {
-      this.#log.warn("HTTPS from {remote} refused: too many connections{whose}", {
+      const whose = webPlace === "source" ? " from this address" : "";
+      this.#log.warn(`HTTPS from {remote} refused: too many connections${whose}`, {
         remote: formatAddress(remote),
-        whose: webPlace === "source" ? " from this address" : "",
       });
       connection.close();
       return true;

@@ -11,6 +11,7 @@ import type { Clock } from "../platform/clock.ts";
 import type { Files } from "../platform/files.ts";
 import type { Https } from "../platform/https.ts";
 import type { StateFolder } from "../platform/state.ts";
+import { ifThere } from "../platform/whole_file.ts";
 import type { Store } from "../store/types.ts";
 import type { Audit } from "../telemetry/audit.ts";
 import { logger } from "../telemetry/log.ts";
@@ -18,6 +19,7 @@ import { readCertificates } from "../x509/certificate.ts";
 import type { GatewayConfig } from "./config.ts";
 import { StartError } from "./exit_codes.ts";
 import { readText } from "./text_file.ts";
+import { describeAll, type Seen } from "./watch.ts";
 
 export interface IdentityServices {
   readonly authority: CertificateAuthority;
@@ -27,8 +29,13 @@ export interface IdentityServices {
   /** Where the roots are this gateway's. */
   readonly rotate?: LocalAuthority["rotate"];
   readonly enrolment: Enrolment;
-  /** Of an authority with roots in files of the user's: these, and what to do when they change. */
-  readonly rootFiles?: { readonly paths: readonly string[]; readonly reload: () => Promise<void> };
+  /** Of an authority with roots in files of the user's. */
+  readonly rootFiles?: {
+    /** Every file and folder that was looked at the last time. */
+    readonly paths: readonly string[];
+    /** @returns what is to be watched from now on, as it was before it was read @throws {CaError} */
+    readonly reload: () => Promise<Seen>;
+  };
   /** Store and state folder stay open. */
   close(): void;
 }
@@ -87,10 +94,29 @@ async function openLocal(parts: IdentityParts): Promise<IdentityServices> {
     revocations: () => authority.revocations(),
     rotate: (kind, options) => authority.rotate(kind, options),
     enrolment,
-    ...(keys.length > 0 && {
-      rootFiles: { paths: authority.watchedFiles, reload: () => authority.reload() },
-    }),
+    ...(keys.length > 0 && { rootFiles: followedRoots(authority, files, keys) }),
     close: () => authority.close(),
+  };
+}
+
+function followedRoots(
+  authority: LocalAuthority,
+  files: Files,
+  keys: GatewayConfig["ca"]["keys"],
+): NonNullable<IdentityServices["rootFiles"]> {
+  const paths = () => [...new Set([...keys.map(({ path }) => path), ...authority.watchedFiles])];
+  return {
+    get paths() {
+      return paths();
+    },
+    async reload() {
+      for (;;) {
+        const seen = await describeAll(files, paths());
+        await authority.reload();
+        // A file that is new among them may have changed since it was read.
+        if (paths().every((path) => seen.has(path))) return seen;
+      }
+    },
   };
 }
 
@@ -101,7 +127,7 @@ async function openRemote(parts: IdentityParts): Promise<IdentityServices> {
   const { authority, close } = await connectRemoteAuthority({
     url: url.origin,
     ...(rootFile !== undefined && { roots: await readRoots(files, rootFile) }),
-    token: joinToken,
+    token: joinToken === undefined ? undefined : await readToken(files, joinToken),
     https,
     state,
     clock,
@@ -119,6 +145,19 @@ async function openRemote(parts: IdentityParts): Promise<IdentityServices> {
     withdraw: (...args) => authority.withdraw(...args),
   });
   return { authority, passesOn: true, revocations: () => authority.revocations(), enrolment, close };
+}
+
+/** The join token, or `@FILE` with one. Undefined for a file that has gone: it is needed once, and whoever needs it says so. */
+async function readToken(files: Files, text: string): Promise<string | undefined> {
+  if (!text.startsWith("@")) return text;
+  const path = text.slice(1);
+  try {
+    return (await ifThere(readText(files, path)))?.trim();
+  } catch (cause) {
+    throw new StartError("files", `the join token ${path} cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
 }
 
 async function readRoots(files: Files, path: string): Promise<string[]> {

@@ -194,9 +194,9 @@ export const settings = {
   ca: one("URL", text(parseHttps), "the authority that signs certificates, in place of this gateway"),
   ca_root: one("FILE", file, "root certificates (PEM) by which that authority is recognised"),
   ca_join: one(
-    "TOKEN",
+    "TOKEN|@FILE",
     z.string().min(1),
-    "join token with which this gateway becomes known to that authority, once",
+    "join token with which this gateway becomes known to that authority, once; @FILE keeps it out of process lists",
   ),
   ca_key: many(
     "KIND=PATH",

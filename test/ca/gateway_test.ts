@@ -18,7 +18,7 @@ peerTest("what a machine got from the authority elsewhere falls when its join to
   using folder = temporaryFolder();
   await using ca = await startAuthority(folder);
   const owner = await makeKey(folder, "owner");
-  const args = ["--ca", ca.url, "--ca-join", await ca.token("gw1")];
+  const args = ["--ca", ca.url, "--ca-join", `@${folder.write("join", `${await ca.token("gw1")}\n`)}`];
   await using gateway = await startGateway(folder, { owners: [owner.line], args });
   const knownHosts = folder.write("known", knownHost(gateway.port, gateway.hostKey));
   const ssh = async (command: string) =>

@@ -170,6 +170,14 @@ const mistakes: [Parameters<typeof resolve>, RegExp][] = [
   ],
   [[[], {}, "issuers: [{ issuer: 'ftp://a.example' }]"], /^gateway\.yaml: issuers: .*must be https/],
   [[["--ca", "http://ca.example"]], /^--ca: .* is not an https URL/],
+  [
+    [[], {}, "trust_x509: [{ file: a, trust_domain: p.example }, { file: b, trust_domain: p.example }]"],
+    /^the trust domain p\.example belongs to one authority, not to b and a$/,
+  ],
+  [
+    [[], {}, "trust_user_ca: [{ file: a, trust_domain: p.example }, { file: b, trust_domain: p.example }]"],
+    /^the trust domain p\.example belongs to one authority, not to b and a$/,
+  ],
   [[["--ca-join", "x"]], /^--ca-join means nothing without --ca/],
   [[["--ca", "https://ca.example", "--ca-key", "user=a"]], /^'ca_key' is for the authority at ca\.example/],
   [[["--ca-key", "ca.key"]], /^--ca-key: 'ca\.key': say what it signs: user=PATH/],
