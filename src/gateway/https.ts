@@ -129,7 +129,7 @@ function apiOptions(
   { parts, trust, hostNames }: HttpsSurroundings,
   { authority, revocations }: Required<Pick<GatewayParts, "authority" | "revocations">>,
 ): ApiOptions {
-  const { clock, judge, audit, enrolment, naming: { domain } } = parts;
+  const { clock, judge, audit, enrolment, rotate, naming: { domain } } = parts;
   const log = logger("gateway");
   return {
     clock,
@@ -139,6 +139,7 @@ function apiOptions(
     authority,
     passesOn,
     revocations,
+    ...(rotate && { rotate }),
     async knownHosts() {
       const { host } = await authority.authorities();
       const trustDomains = trust().authority?.trustDomains ?? [];

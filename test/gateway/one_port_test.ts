@@ -141,6 +141,36 @@ Deno.test("guesses over HTTPS hold an address off as those over SSH do", async (
   assert.match((await answerTo(gateway.port, "SSH-2.0-test\r\n")).text, /^Not allowed at this time/);
 });
 
+Deno.test("administrators rotate the gateway's roots over HTTPS, and nobody else does", async () => {
+  using folder = temporaryFolder();
+  const owner = await makeKey(folder, "owner");
+  const cluster = await kubernetesLikeIssuer(folder);
+  const policy = folder.write(
+    "policy.yaml",
+    "rules: [{ who: { name: ops@infra.prod.example }, may: [admin] }]\n",
+  );
+  const config = folder.write(
+    "gateway.yaml",
+    `issuers: [{ issuer: "${cluster.issuer}", kind: kubernetes, jwks: "${cluster.jwks}", trust_domain: prod.example }]`,
+  );
+  const args = ["--config", config, "--policy", policy];
+  await using gateway = await startGateway(folder, { owners: [owner.line], args });
+  const url = `https://localhost:${gateway.port}/api/v1/ca`;
+  const ca = Deno.readTextFileSync(`${gateway.state}/ca_x509_1.crt`);
+  const rotate = async (account: string) => {
+    const token = await cluster.podToken({ namespace: "infra", account });
+    const { status } = await httpsFetch(`${url}/rotations`, {
+      ca,
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ kind: "user", overlap: 0 }),
+    });
+    return status;
+  };
+  assert.equal(await rotate("web"), 403);
+  assert.equal(await rotate("ops"), 204);
+  assert.equal((await (await httpsFetch(url, { ca })).json()).ssh.user.length, 2);
+});
+
 Deno.test("one connection may guess six times over HTTPS, however many requests it sends at once", async () => {
   using folder = temporaryFolder();
   const owner = await makeKey(folder, "owner");
