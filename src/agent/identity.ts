@@ -42,14 +42,14 @@ export interface IdentitySources {
 export async function loadIdentities(sources: IdentitySources): Promise<Signer[]> {
   const { files, path, log } = sources;
   if (path !== undefined) {
-    return [await readIdentity(files, await requireText(files, path, "the private key"))];
+    return [await readIdentity(sources, await requireText(files, path, "the private key"))];
   }
   const signers: Signer[] = [];
   for (const name of USUAL_NAMES) {
     const file = await openTextIfThere(files, `${sources.home}/.ssh/${name}`).catch(() => undefined);
     if (!file) continue;
     try {
-      signers.push(await readIdentity(files, file));
+      signers.push(await readIdentity(sources, file));
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       log({ event: "warning", message: `${error.message}; it is not used` });
@@ -70,7 +70,11 @@ export async function ownIdentity({ state }: Pick<IdentitySources, "state">): Pr
   return (await ownKey(state)).key;
 }
 
-async function readIdentity(files: ReadableFiles, file: TextFile): Promise<Signer> {
+/** A certificate that cannot be used costs the certificate and not the key: as ssh has it. */
+async function readIdentity(
+  { files, log }: Pick<IdentitySources, "files" | "log">,
+  file: TextFile,
+): Promise<Signer> {
   const { path } = file;
   const open = openness(file);
   if (open) throw new AgentError("files", open);
@@ -87,8 +91,13 @@ async function readIdentity(files: ReadableFiles, file: TextFile): Promise<Signe
   for (const suffix of CERTIFICATE_SUFFIXES) {
     const certificate = await openTextIfThere(files, path + suffix);
     if (!certificate) continue;
-    signer = await readingFrom(certificate.path, () => certify(signer, certificate.text));
-    break;
+    try {
+      return certify(signer, certificate.text);
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const message = `${certificate.path}: ${error.message}; the key is used without this certificate`;
+      log({ event: "warning", message });
+    }
   }
   return signer;
 }

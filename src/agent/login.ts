@@ -28,5 +28,5 @@ export class LoginError extends Error {
  */
 export function accountFor(login: string, own: Account): Account {
   if (login === own.name) return own;
-  throw new LoginError(`this machine lets you in as ${own.name} only: use ${own.name}@…`);
+  throw new LoginError(`this machine lets you in as ${own.name} only: log in as ${own.name}`);
 }

@@ -1,7 +1,7 @@
 /** What to type next: printed when the gateway is ready. */
 import { formatKnownHost, hostName } from "../keys/known_hosts.ts";
 import type { PublicKey } from "../keys/types.ts";
-import type { TcpAddress } from "../platform/net.ts";
+import { formatAddress, type TcpAddress } from "../platform/net.ts";
 
 export interface SetupFacts {
   /** Where it listens. */
@@ -18,6 +18,12 @@ export function reachableHost({ hostname }: TcpAddress): string {
   return hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname;
 }
 
+/** Nobody must take a port that the whole network reaches for a local one. */
+function listeningText(address: TcpAddress): string {
+  const everywhere = address.hostname === "0.0.0.0" || address.hostname === "::";
+  return everywhere ? `port ${address.port} of every address of this machine` : formatAddress(address);
+}
+
 /** Lines for a terminal. */
 export async function setupText(facts: SetupFacts): Promise<string[]> {
   const { address: { port }, domain, hostKey, owners, madeOwnerKey: made } = facts;
@@ -26,7 +32,7 @@ export async function setupText(facts: SetupFacts): Promise<string[]> {
   const login = `ssh -p ${port}${made ? ` -i ${made}` : ""}`;
   const node = `web.${domain}`;
   return [
-    `Listening on ${host}:${port}; host key ${await hostKey.fingerprint()}`,
+    `Listening on ${listeningText(facts.address)}; host key ${await hostKey.fingerprint()}`,
     made ? `No key of an owner was found, so one was made: ${made}` : `Owners: ${ownersText(owners)}`,
     "",
     "Trust the host key, once:",

@@ -141,7 +141,14 @@ async function readKey(host: SshmHost, file: TextFile, { plainKeys }: KeyUse): P
   });
   for (const suffix of plainKeys ? [] : CERTIFICATE_SUFFIXES) {
     const certificate = await openTextIfThere(host.files, path + suffix);
-    if (certificate) return await readingFrom(certificate.path, () => certify(signer, certificate.text));
+    if (!certificate) continue;
+    try {
+      return certify(signer, certificate.text);
+    } catch (error) {
+      // As ssh has it: this costs the certificate and not the key.
+      const reason = (error as Error).message;
+      await note(host, `sshm: ${certificate.path}: ${reason}; the key is used without this certificate`);
+    }
   }
   return signer;
 }

@@ -5,6 +5,7 @@
 import type { Clock } from "../platform/clock.ts";
 import { type Actor, actorOf } from "./actor.ts";
 import { jsonLine } from "./json_line.ts";
+import { logger } from "./log.ts";
 
 /** Each event's own fields, by its name. */
 export interface AuditEvents {
@@ -84,7 +85,10 @@ export class Audit {
     this.#options = options;
   }
 
-  /** Writes one event. Peers' text in `details` is made printable, and what looks like a secret left out. */
+  /**
+   * Writes one event. Peers' text in `details` is made printable, and what looks like a secret left out. Refusals are told
+   * to the log as well: whoever wonders why something does not work looks there first.
+   */
   record<Name extends AuditEventName>(
     name: Name,
     details: AuditEvents[Name],
@@ -99,5 +103,13 @@ export class Audit {
       ...(connection !== undefined && { connection }),
       ...details,
     }));
+    if (!name.endsWith(".refused")) return;
+    const who = actor && { who: actor.name };
+    logger("audit").warn("{event}", {
+      event: name,
+      ...who,
+      ...(remote !== undefined && { remote }),
+      ...details,
+    });
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Audit } from "../../src/telemetry/audit.ts";
+import { configureLogging, stopLogging } from "../../src/telemetry/log.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 Deno.test("an audit event is one JSON line: who, from where, what, by which rule", () => {
@@ -38,4 +39,23 @@ Deno.test("an audit event is one JSON line: who, from where, what, by which rule
     published: false,
   });
   assert.equal(JSON.parse(lines[1]).claimed, "root\\u{a}\\u{1b}[2J");
+});
+
+Deno.test("refusals, and nothing else, are told to the log too", () => {
+  const log: string[] = [];
+  configureLogging({ format: "text", write: (line) => log.push(line) });
+  try {
+    const audit = new Audit({ clock: new FakeClock(), write: () => {} });
+    audit.record("auth.accepted", { method: "publickey" });
+    audit.record("node.refused", { name: "web", port: 22, rule: "held", reason: "you serve it" }, {
+      remote: "192.0.2.1:5",
+    });
+  } finally {
+    stopLogging();
+  }
+  assert.equal(log.length, 1);
+  assert.match(
+    log[0],
+    /warning audit: node\.refused remote=192\.0\.2\.1:5 name=web port=22 rule=held reason="you serve it"$/,
+  );
 });
