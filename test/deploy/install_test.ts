@@ -21,12 +21,9 @@ function script(name: string, ...args: string[]): string[] {
   ];
 }
 
-/** Environment in which `deno` is this Deno and things are installed under `folder`. */
+/** Environment in which there is no `deno`, and things are installed under `folder`. */
 function environment(folder: Folder): Record<string, string> {
-  const bin = folder.at("root/bin");
-  Deno.mkdirSync(bin, { recursive: true });
-  Deno.symlinkSync(Deno.execPath(), `${bin}/deno`);
-  const path = `${bin}:${Deno.env.get("PATH")}`;
+  const path = `${folder.at("root/bin")}:/usr/bin:/bin`;
   return { ...meshEnvironment(folder.path), DENO_INSTALL_ROOT: folder.at("root"), PATH: path };
 }
 
@@ -86,12 +83,24 @@ Deno.test("install puts four commands under DENO_INSTALL_ROOT that work together
   await ca.event("ready");
 });
 
-Deno.test("install says what is missing in PATH", async () => {
+Deno.test("install keeps the Deno of an npx cache, which may be cleaned, and says what is missing in PATH", async () => {
   using folder = temporaryFolder();
-  const { text } = await succeed(script("install"), {
-    env: { ...meshEnvironment(folder.path), DENO_INSTALL_ROOT: folder.at("root"), PATH: "/usr/bin:/bin" },
-  });
-  assert.match(text, new RegExp(`^Add it to PATH: {2}export PATH="${folder.path}/root/bin:\\$PATH"$`, "m"));
+  const cache = folder.at("cache/_npx/1/node_modules");
+  await Deno.mkdir(cache, { recursive: true });
+  await Deno.copyFile(Deno.execPath(), `${cache}/deno`);
+  const [, ...rest] = script("install");
+  const env = { ...environment(folder), PATH: "/usr/bin:/bin" };
+  for (const _ of ["first", "again"]) {
+    const { text } = await succeed([`${cache}/deno`, ...rest], { env });
+    assert.match(text, new RegExp(`^Add it to PATH: {2}export PATH="${folder.path}/root/bin:\\$PATH"$`, "m"));
+  }
+  await Deno.remove(cache, { recursive: true });
+  const shown = await succeed([folder.at("root/bin/sshm"), "--version"], { env });
+  assert.match(shown.text, /^SshMesh/);
+  const left = [...Deno.readDirSync(folder.at("root/bin"))].map(({ name }) => name).filter((name) =>
+    /deno/.test(name)
+  );
+  assert.deepEqual(left, ["ssh-mesh-deno"]);
 });
 
 Deno.test("compile makes executables, or says in a sentence why it cannot and checks every module", async () => {
