@@ -245,7 +245,8 @@ class StoredEnrolment implements Enrolment {
     this.#requireOpen(stored);
     const other = await this.enrolledKey(fingerprint);
     if (other) throw new JoinError("name", `this key is enrolled already, as ${other.name}`);
-    const leads = [`key:${fingerprint}`, `name:${name}`];
+    // The name first: with one that is taken, a token leaves nothing behind, however many keys come with it.
+    const leads = [`name:${name}`, `key:${fingerprint}`];
     for (const key of leads) await this.#lead(key, id, name);
     const value: KeptToken = { ...stored.value, used: { at: this.#now(), fingerprint } };
     const mine = await available(this.#tokens.replace(stored, value));

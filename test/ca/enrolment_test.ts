@@ -230,6 +230,20 @@ Deno.test("name theft: a name or a key that is enrolled is nobody else's", async
   await assert.rejects(enrolment.tokens.create({ name: "web" }, by), fails("name", /enrolled already/));
 });
 
+Deno.test("a token whose name is taken leaves nothing behind, whatever keys come with it", async () => {
+  const { enrolment, store } = place();
+  const [first, second] = [
+    await enrolment.tokens.create({ name: "web" }, by),
+    await enrolment.tokens.create({ name: "web" }, by),
+  ];
+  await join(enrolment, first.token);
+  const led = async () =>
+    (await store.collection("enrolled").list()).map(({ key, value }) => `${key} ${value}`);
+  const before = await led();
+  await assert.rejects(join(enrolment, second.token, otherKey), fails("name", /enrolled already/));
+  assert.deepEqual(await led(), before);
+});
+
 Deno.test("names are one label or full names under the domain", async () => {
   const { enrolment } = place();
   const good = [["web", "web.mesh.example"], ["WEB2", "web2.mesh.example"], [
