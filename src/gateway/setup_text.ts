@@ -47,7 +47,7 @@ export async function setupText(facts: SetupFacts): Promise<string[]> {
       made ? ` --identity ${made} --authorized-keys ${made}.pub` : ""
     }`,
     "or any port of it, with nothing but ssh:",
-    `  ${login} -N -R web:22:localhost:22 ${host}`,
+    `  ${login} -o ExitOnForwardFailure=yes -N -R web:22:localhost:22 ${host}`,
     "Reach it:",
     made
       ? `  ssh -i ${made} -o ProxyCommand='${login} -W %h:%p ${host}' ${node}`

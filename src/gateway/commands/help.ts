@@ -18,7 +18,7 @@ export function helpOf(commands: Readonly<Record<string, Command>>): Command {
           ...Object.values(commands).map(({ usage, summary }) => `  ${usage.padEnd(width)}  ${summary}`),
           "",
           `Reach a node:  ssh -J ${name}:${port} NAME.${name}`,
-          `Serve a node:  ssh -N -R NAME:22:localhost:22 -p ${port} ${name}`,
+          `Serve a node:  ssh -o ExitOnForwardFailure=yes -N -R NAME:22:localhost:22 -p ${port} ${name}`,
         ],
       };
     },
