@@ -243,7 +243,11 @@ export const settings = {
     text(parseRekeyLimit),
     "when connections change their keys, as '500M 30m' (default '1G 1h')",
   ),
-  max_clients: one("COUNT", count, "clients connected at once (default 10000)"),
+  max_clients: one(
+    "COUNT",
+    count,
+    "clients connected at once, and a quarter as many over HTTPS (default 10000)",
+  ),
   max_clients_per_identity: one(
     "COUNT",
     count,
