@@ -1,6 +1,7 @@
 /** Join tokens: what lets a machine in that has no identity at all, once. */
 import { decodeTextStrictly } from "../bytes/bytes.ts";
 import { decodeBase64Url } from "../bytes/encoding.ts";
+import { JOIN_TOKEN_PREFIX, MAX_JOIN_TOKEN_LENGTH } from "../mesh/token_words.ts";
 import type { ReadableFiles } from "../platform/files.ts";
 import { AgentError } from "./exit_codes.ts";
 import { openTextIfThere } from "./text_file.ts";
@@ -17,10 +18,6 @@ export interface JoinToken {
   readonly text: string;
 }
 
-const PREFIX = "sshm1.";
-
-/** Characters: an id, a secret, a name and some fingerprints. */
-const MAX_LENGTH = 8 * 1024;
 /** Fingerprints in one token. */
 const MAX_HOSTS = 32;
 
@@ -30,10 +27,10 @@ const MAX_HOSTS = 32;
  */
 export function parseJoinToken(text: string): JoinToken {
   const token = text.trim();
-  if (!token.startsWith(PREFIX) || token.length > MAX_LENGTH) throw malformed();
+  if (!token.startsWith(JOIN_TOKEN_PREFIX) || token.length > MAX_JOIN_TOKEN_LENGTH) throw malformed();
   let content: unknown;
   try {
-    content = JSON.parse(decodeTextStrictly(decodeBase64Url(token.slice(PREFIX.length))));
+    content = JSON.parse(decodeTextStrictly(decodeBase64Url(token.slice(JOIN_TOKEN_PREFIX.length))));
   } catch {
     // What the parser says would quote the token.
     throw malformed();
@@ -70,5 +67,5 @@ export async function readJoinToken(text: string, files: ReadableFiles): Promise
 }
 
 function malformed(): TypeError {
-  return new TypeError(`it is no join token: write it as \`token create\` printed it, ${PREFIX}…`);
+  return new TypeError(`it is no join token: write it as \`token create\` printed it, ${JOIN_TOKEN_PREFIX}…`);
 }

@@ -1,12 +1,13 @@
 /** A command that prints a token, as credential helpers of git do: the `--token-command` flag. */
 import { type Bytes, concat, decodeText } from "../bytes/bytes.ts";
 import { printable } from "../bytes/printable.ts";
+import { MAX_TOKEN_LENGTH } from "../mesh/token_words.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type Child, type PipeReader, type Processes, SpawnError } from "../platform/process.ts";
 import { untilAborted } from "../streams/until_aborted.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
-import { MAX_TOKEN_LENGTH, requireToken, type TokenSource } from "./token_source.ts";
+import { requireToken, type TokenSource } from "./token_source.ts";
 
 /** From its start to its end, in milliseconds: it may have to ask somebody far away, and nobody to type. */
 const COMMAND_TIMEOUT_MS = 30_000;

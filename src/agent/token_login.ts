@@ -1,4 +1,5 @@
 /** A token as a credential of SSH: as a password, and in pieces for servers that cut passwords. */
+import { MORE, NEXT_PART_PROMPT, TOKEN_PROMPT, WHOLE_TOKEN_PROMPT } from "../mesh/token_words.ts";
 import type { Credential } from "../ssh/auth/client/types.ts";
 import type { Challenge } from "../ssh/auth/types.ts";
 
@@ -9,11 +10,7 @@ const MAX_PASSWORD = 1023;
 const PIECE_LENGTH = 1000;
 
 /** The questions that a token answers. Any other is somebody else's, and gets nothing. */
-const FIRST_PROMPTS: ReadonlySet<string> = new Set([
-  "Token:",
-  "Token, or its first part ending in +:",
-]);
-const NEXT_PROMPT = "Next part:";
+const FIRST_PROMPTS: ReadonlySet<string> = new Set([WHOLE_TOKEN_PROMPT, TOKEN_PROMPT]);
 
 /**
  * `password` first, whatever the length; `keyboard-interactive` where that is not taken, or was refused for a token that
@@ -34,8 +31,8 @@ export function tokenCredentials(token: string): Credential[] {
   const answer = ({ prompts }: Challenge): readonly string[] | undefined => {
     if (sent && token.length <= MAX_PASSWORD) return undefined;
     if (prompts.length === 0) return [];
-    const text = prompts[0].text.trim();
-    const expected = next === 0 ? FIRST_PROMPTS.has(text) : text === NEXT_PROMPT;
+    const { text } = prompts[0];
+    const expected = next === 0 ? FIRST_PROMPTS.has(text) : text === NEXT_PART_PROMPT;
     if (prompts.length !== 1 || !expected || next === pieces.length) return undefined;
     return [pieces[next++]];
   };
@@ -47,7 +44,7 @@ export function piecesOf(token: string): string[] {
   const pieces: string[] = [];
   for (let at = 0; at < token.length; at += PIECE_LENGTH) {
     const last = at + PIECE_LENGTH >= token.length;
-    pieces.push(token.slice(at, at + PIECE_LENGTH) + (last ? "" : "+"));
+    pieces.push(token.slice(at, at + PIECE_LENGTH) + (last ? "" : MORE));
   }
   return pieces;
 }

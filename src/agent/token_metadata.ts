@@ -1,8 +1,9 @@
 /** Tokens of Google's metadata server, which every machine there has: the `--token-metadata` flag. */
 import { type Bytes, concat, decodeText } from "../bytes/bytes.ts";
+import { MAX_TOKEN_LENGTH } from "../mesh/token_words.ts";
 import type { Clock } from "../platform/clock.ts";
 import { AgentError } from "./exit_codes.ts";
-import { MAX_TOKEN_LENGTH, requireToken, type TokenSource } from "./token_source.ts";
+import { requireToken, type TokenSource } from "./token_source.ts";
 
 /** The address, not the name: a name could be answered by somebody else. */
 export const METADATA_HOST = "169.254.169.254";

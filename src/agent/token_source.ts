@@ -1,6 +1,7 @@
 /** Where an agent gets tokens from, and what a token must look like before it is sent anywhere. */
 import { decodeText } from "../bytes/bytes.ts";
 import { decodeBase64Url } from "../bytes/encoding.ts";
+import { MAX_TOKEN_LENGTH } from "../mesh/token_words.ts";
 import type { ReadableFiles } from "../platform/files.ts";
 import { AgentError } from "./exit_codes.ts";
 import type { GatewayAddress } from "./gateway_address.ts";
@@ -25,9 +26,6 @@ export interface TokenSource {
    */
   read(audience: string, signal: AbortSignal): Promise<string>;
 }
-
-/** Bytes of a token: Kubernetes and Google stay below 4 KiB, issuers with long lists of groups may not. */
-export const MAX_TOKEN_LENGTH = 16 * 1024;
 
 /** For whom a token is unless `--token-audience` says otherwise: exactly this stands in its `aud`. */
 export function audienceFor({ hostname }: GatewayAddress): string {

@@ -1,12 +1,13 @@
 /** Puts together what it takes to use another machine's authority: HTTPS, a credential, and {@link RemoteAuthority}. */
-import { decodeText, decodeTextStrictly, encodeText } from "../bytes/bytes.ts";
-import { decodeBase64Url } from "../bytes/encoding.ts";
+import { decodeText, encodeText } from "../bytes/bytes.ts";
+import { JOIN_TOKEN_PREFIX } from "../mesh/token_words.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Https } from "../platform/https.ts";
 import type { StateFolder } from "../platform/state.ts";
 import { AuthorityLink, readAnswer } from "./authority_link.ts";
 import { certificateFingerprint } from "./client_key.ts";
 import { GatewayCredential } from "./gateway_credential.ts";
+import { readJoinToken } from "./join_token.ts";
 import { authoritiesAnswer } from "./messages.ts";
 import { RemoteAuthority } from "./remote.ts";
 import { CaError } from "./types.ts";
@@ -142,6 +143,7 @@ async function join(
 /**
  * The authority's roots whose fingerprints are in the token: asked for over a connection that nothing is said of, so
  * that the token goes to nobody else.
+ * @throws {CaError} `invalid`, with nothing of the token in it
  */
 async function rootsNamedBy(
   token: string,
@@ -149,7 +151,13 @@ async function rootsNamedBy(
   https: Https,
   clock: Clock,
 ): Promise<readonly string[]> {
-  const named = fingerprintsIn(token);
+  const named = readJoinToken(token)?.hosts;
+  if (named === undefined) {
+    throw new CaError(
+      "invalid",
+      `it is no join token: give it as \`token create\` printed it, ${JOIN_TOKEN_PREFIX}…`,
+    );
+  }
   const client = https({ roots: () => undefined, unverified: true, maxAnswer: MAX_ANSWER });
   try {
     const link = new AuthorityLink({ url, clock, anyone: client, self: client });
@@ -165,15 +173,4 @@ async function rootsNamedBy(
     "unavailable",
     `${url} has no root that the join token names: it is another authority's token, or somebody stands in between`,
   );
-}
-
-/** `h` of a join token. @throws {CaError} `invalid`, with nothing of the token in it */
-function fingerprintsIn(token: string): readonly string[] {
-  try {
-    const { h } = JSON.parse(decodeTextStrictly(decodeBase64Url(token.replace(/^sshm1\./, ""))));
-    if (Array.isArray(h) && h.every((one) => typeof one === "string")) return h;
-  } catch {
-    // What the parser says would quote the token.
-  }
-  throw new CaError("invalid", "it is no join token: give it as `token create` printed it, sshm1.…");
 }

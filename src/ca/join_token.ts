@@ -10,10 +10,9 @@
  */
 import { decodeTextStrictly, encodeText } from "../bytes/bytes.ts";
 import { decodeBase64Url, encodeBase64Url } from "../bytes/encoding.ts";
+import { JOIN_TOKEN_PREFIX, MAX_JOIN_TOKEN_LENGTH } from "../mesh/token_words.ts";
 
-export const JOIN_TOKEN_PREFIX = "sshm1.";
-/** Characters: an id, a secret, a name and some fingerprints. */
-const MAX_LENGTH = 8 * 1024;
+export { JOIN_TOKEN_PREFIX };
 
 export interface JoinTokenText {
   readonly id: string;
@@ -28,17 +27,28 @@ export function formatJoinToken({ id, secret, name, hosts }: JoinTokenText): str
   return JOIN_TOKEN_PREFIX + encodeBase64Url(encodeText(content));
 }
 
-/** Id and secret of a token; undefined when it is none. What else is in it counts for the machine that joins alone. */
-export function readJoinToken(text: string): Pick<JoinTokenText, "id" | "secret"> | undefined {
+/** A token that was read. */
+export interface ReadJoinToken extends Pick<JoinTokenText, "id" | "secret"> {
+  /** Undefined where there are none to be read: they count for the machine that joins alone. */
+  readonly hosts?: readonly string[];
+}
+
+/** Id, secret and hosts of a token; undefined when it is none. */
+export function readJoinToken(text: string): ReadJoinToken | undefined {
   const token = text.trim();
-  if (!token.startsWith(JOIN_TOKEN_PREFIX) || token.length > MAX_LENGTH) return undefined;
+  if (!token.startsWith(JOIN_TOKEN_PREFIX) || token.length > MAX_JOIN_TOKEN_LENGTH) return undefined;
   try {
     const content = JSON.parse(decodeTextStrictly(decodeBase64Url(token.slice(JOIN_TOKEN_PREFIX.length))));
-    const { i: id, s: secret } = content ?? {};
-    if (typeof id === "string" && ID.test(id) && typeof secret === "string") return { id, secret };
+    const { i: id, s: secret, h: hosts } = content ?? {};
+    if (typeof id !== "string" || !ID.test(id) || typeof secret !== "string") return undefined;
+    return { id, secret, ...(isTexts(hosts) && { hosts }) };
   } catch {
     // What is no base64, text or JSON is no token. The parser's words would quote it.
   }
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
 }
 
 /** What ids look like: they are keys of the store and words of commands. */

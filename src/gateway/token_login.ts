@@ -1,21 +1,16 @@
 /** Tokens in place of passwords: of trusted issuers, and those that machines join with. */
 import { encodeText } from "../bytes/bytes.ts";
 import { TokenError, type TokenErrorCode } from "../identity/token/types.ts";
+import {
+  JOIN_TOKEN_PREFIX,
+  MAX_TOKEN_LENGTH,
+  MORE,
+  NEXT_PART_PROMPT,
+  TOKEN_PROMPT,
+} from "../mesh/token_words.ts";
 import type { KeyboardInteractiveRequest } from "../ssh/auth/server/types.ts";
 import { judgeLogin, type Login, type LoginContext, type VerifiedProof } from "./login.ts";
 import type { Trust } from "./trust.ts";
-
-/** What join tokens begin with; no JSON Web Token does. */
-export const JOIN_TOKEN_PREFIX = "sshm1.";
-
-/** Bytes of a token: tokens with some hundred groups have a third of it. */
-export const MAX_TOKEN_BYTES = 16 * 1024;
-
-/** Words of the questions: `sshm askpass` answers these and no others. */
-export const TOKEN_PROMPT = "Token, or its first part ending in +: ";
-export const NEXT_PART_PROMPT = "Next part: ";
-/** Behind a part: there is more. No token contains it. */
-const MORE = "+";
 
 /** A token that does not let anybody in. */
 export interface TokenRefusal {
@@ -61,8 +56,8 @@ export async function judgeToken(
 async function proofOf(trust: Trust, token: string, now: number): Promise<VerifiedProof | TokenRefusal> {
   const { tokens, enrolment } = trust;
   if (token === "") return { refused: "malformed: it is empty", sentence: "there was no token" };
-  if (encodeText(token).length > MAX_TOKEN_BYTES) {
-    const reason = `longer than ${MAX_TOKEN_BYTES} bytes`;
+  if (encodeText(token).length > MAX_TOKEN_LENGTH) {
+    const reason = `longer than ${MAX_TOKEN_LENGTH} bytes`;
     return { refused: `malformed: it is ${reason}`, sentence: `the token is ${reason}` };
   }
   if (token.startsWith(JOIN_TOKEN_PREFIX)) {
@@ -109,8 +104,8 @@ export async function askForToken(
     }
     if (!piece.endsWith(MORE)) return token + piece;
     token += piece.slice(0, -MORE.length);
-    if (token.length > MAX_TOKEN_BYTES) {
-      const reason = `longer than ${MAX_TOKEN_BYTES} bytes`;
+    if (token.length > MAX_TOKEN_LENGTH) {
+      const reason = `longer than ${MAX_TOKEN_LENGTH} bytes`;
       return { refused: `malformed: it is ${reason}`, sentence: `the token is ${reason}` };
     }
   }

@@ -14,6 +14,7 @@
  * The port is not said. Whatever else answers to the gateway's name, on another port of the same host, is told it too: so a
  * gateway should have a name of its own, and one that is called `localhost` is for trying things out.
  */
+import { MORE, NEXT_PART_PROMPT, TOKEN_PROMPT, WHOLE_TOKEN_PROMPT } from "../mesh/token_words.ts";
 
 /** What the gateway asks for. */
 export type TokenQuestion =
@@ -25,9 +26,9 @@ export type TokenQuestion =
   | "next";
 
 const QUESTIONS: Readonly<Record<string, TokenQuestion>> = {
-  "Token: ": "whole",
-  "Token, or its first part ending in +: ": "first",
-  "Next part: ": "next",
+  [WHOLE_TOKEN_PROMPT]: "whole",
+  [TOKEN_PROMPT]: "first",
+  [NEXT_PART_PROMPT]: "next",
 };
 
 /** A question that is the gateway's by its words, and who will get the answer. */
@@ -55,8 +56,8 @@ export const MAX_PIECE = 1000;
 export function pieces(token: string): [first: string, ...more: string[]] {
   const all: [string, ...string[]] = [""];
   let rest = token;
-  for (; rest.length > MAX_PIECE; rest = rest.slice(MAX_PIECE - 1)) {
-    all.splice(-1, 1, `${rest.slice(0, MAX_PIECE - 1)}+`, "");
+  for (; rest.length > MAX_PIECE; rest = rest.slice(MAX_PIECE - MORE.length)) {
+    all.splice(-1, 1, `${rest.slice(0, MAX_PIECE - MORE.length)}${MORE}`, "");
   }
   all[all.length - 1] = rest;
   return all;

@@ -1,6 +1,6 @@
 /** Tokens in place of keys: who gets in with one, who is asked for one, and what is said and recorded. */
 import assert from "node:assert/strict";
-import { MAX_TOKEN_BYTES, NEXT_PART_PROMPT, TOKEN_PROMPT } from "../../src/gateway/token_login.ts";
+import { MAX_TOKEN_LENGTH, NEXT_PART_PROMPT, TOKEN_PROMPT } from "../../src/mesh/token_words.ts";
 import type { Trust } from "../../src/gateway/trust.ts";
 import { prepareIssuers, tokenVerifier } from "../../src/identity/token/mod.ts";
 import type { Identity } from "../../src/identity/principal.ts";
@@ -129,7 +129,7 @@ Deno.test("each token leaves one record with the reason, and no record, sentence
     [`${good.slice(0, -8)}AAAAAAAA`, /^signature: /, /^the token is not accepted here/],
     ["correct horse battery staple", /^malformed: /, /^the token is not accepted here/],
     ["sshm1.e30", /^join token: /, /^the token is not accepted here/],
-    ["x".repeat(MAX_TOKEN_BYTES + 1), /^malformed: /, /longer than 16384 bytes/],
+    ["x".repeat(MAX_TOKEN_LENGTH + 1), /^malformed: /, /longer than 16384 bytes/],
   ];
   for (const [password, reason, sentence] of bad) {
     const before = site.audit.length;
