@@ -187,6 +187,8 @@ Deno.test("one connection may guess six times over HTTPS, however many requests 
     ...Array(MAX_REFUSED - 1).fill(false),
     true,
   ]);
+  // All that it had to write is written when it has ended.
+  await gateway[Symbol.asyncDispose]();
   const records = Deno.readTextFileSync(`${gateway.state}/audit.jsonl`).match(/"event":"auth.refused"/g);
   assert.equal(records?.length, MAX_REFUSED);
 });
