@@ -96,8 +96,14 @@ export class AgentCredentials {
     if (token) return await this.#byToken(token, gateway, signal);
     const enrolment = await findEnrolment(state, gateway);
     if (join && enrolment?.token !== join.id) return await this.#byJoin(join, gateway);
+    if (!enrolment) return byKeys(await loadIdentities(identities));
     // The key that was enrolled, whatever else lies in ~/.ssh.
-    return byKeys(enrolment ? [await this.#key()] : await loadIdentities(identities));
+    return {
+      ...byKeys([await this.#key()]),
+      refusal: () =>
+        `the key ${enrolment.key} any more, which was enrolled there by the join token ${enrolment.token}: ` +
+        "was that taken back, or the key revoked? A new token (--join) enrols it again",
+    };
   }
 
   async #key(): Promise<Signer> {

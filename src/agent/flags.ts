@@ -183,7 +183,9 @@ type Values = {
  */
 export function parseFlags({ args, environment }: FlagSources): AgentConfig | HelpText {
   const line = readCommandLine(FLAGS, args, environment);
-  if (!line) return { help: `${formatHelp(FLAGS, "agent", ABOUT, COMMAND)}\n${formatEndings(exitCodes)}\n` };
+  if (!line) {
+    return { help: `${formatHelp(FLAGS, "ssh-mesh-agent", ABOUT, COMMAND)}\n${formatEndings(exitCodes)}\n` };
+  }
   return complete(line.values as Values, line.command, environment);
 }
 
@@ -192,7 +194,11 @@ const COMMAND = "a child: inherits input, output and environment; its exit statu
 
 /** Registered exactly as it is asked for, so only its shape is checked here; the gateway decides. */
 function name(text: string): string {
-  if (!/^[^\s:/@*,]{1,253}$/.test(text)) throw new TypeError(`'${text}' cannot be a name`);
+  if (!/^[^\s:/@*,]{1,253}$/.test(text)) {
+    throw new TypeError(
+      `'${text}' cannot be a name: names have letters, digits and '-' in labels between dots`,
+    );
+  }
   return text;
 }
 

@@ -119,7 +119,11 @@ function unnamedPort(scope: "any" | "loopback", port: number, context: NamingCon
     return { kind: "listener", hostname: scope === "any" ? "0.0.0.0" : "127.0.0.1", port, answerPort: port };
   }
   if (ownName === undefined) {
-    return refused(`your credential carries no name of its own: ask for one (-R NAME:${port || 22}:…)`);
+    return refused(
+      `your credential carries no name of its own: ask for one (--name NAME, or with ssh -R NAME:${
+        port || 22
+      }:…)`,
+    );
   }
   if (isReserved(ownName, context)) return refused("this name belongs to the gateway");
   if (form !== undefined) return { kind: "mesh", name: ownName, port, form, answerPort: port };

@@ -588,7 +588,10 @@ Deno.test("a new join token enrols anew where the old enrolment was taken back",
   first.fake.joins.add(joinToken("id1").text);
   await closed(await first.open());
   first.fake.keys.length = 0;
-  await assert.rejects(first.open(), { reason: "credential" });
+  await assert.rejects(first.open(), {
+    reason: "credential",
+    message: /by the join token id1: was that taken back, .*\(--join\) enrols it again$/,
+  });
   const second = scene({ join: joinToken("id2"), state, fake: first.fake });
   first.fake.joins.add(joinToken("id2").text);
   await closed(await second.open());

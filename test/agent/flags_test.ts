@@ -114,7 +114,7 @@ const MISTAKES: [string[], RegExp][] = [
   [["--gateway", "a:1", "--log", "yaml"], /json, text/],
   [["--gateway", "a:1", "--gateway-key", "MD5:aa"], /no fingerprint/],
   [["--gateway", "a:1", "--allow-dial", "10.0.0.1/8:1"], /bits set after the prefix/],
-  [["--gateway", "a:1", "--name", "a b"], /cannot be a name/],
+  [["--gateway", "a:1", "--name", "a b"], /cannot be a name: names have letters, digits and/],
   [["--gateway", "a:1", "--stdio"], /without --gateway/],
   [["--gateway", "a:1", "--trust-user-ca", "/ca"], /needs --allow-principal/],
   [["--gateway", "a:1", "--allow-principal", "ann"], /needs --trust-user-ca/],

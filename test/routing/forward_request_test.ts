@@ -61,7 +61,9 @@ Deno.test("-R requests that nobody is granted are refused with a sentence", () =
     ["gw1.example.", 22, /belongs to the gateway/],
     ["x.localhost", 22, /belongs to the gateway/],
     ["", 22, /belongs to the gateway/, { ...context, ownName: "gw1.example" }],
-    ["", 22, /no name of its own: ask for one \(-R NAME:22:…\)/, { domain: "mesh.example" }],
+    ["", 22, /no name of its own: ask for one \(--name NAME, or with ssh -R NAME:22:…\)/, {
+      domain: "mesh.example",
+    }],
     ["localhost", 0, /-R NAME:22/, { domain: "mesh.example" }],
     ["*", 15008, /no name of its own/, { domain: "mesh.example" }],
   ];

@@ -10,6 +10,12 @@ export interface Identifications {
   readonly server: Bytes;
 }
 
+/** An SSH server that closes at once is rare; a port of something else is not. */
+const ENDED = {
+  client: "the peer closed before identifying itself: is an SSH server there?",
+  server: "the peer closed before identifying itself",
+} as const;
+
 /**
  * Sends our line and waits for the peer's. A server may send other lines before; a client may not.
  * @param ours `SSH-2.0-…`
@@ -24,7 +30,7 @@ export async function exchangeIdentification(
   stream.sendRaw(encodeText(`${ours}\r\n`));
   let preamble = 0;
   for (;;) {
-    const line = await stream.line(role === "server" ? MAX_IDENTIFICATION_LINE : MAX_PREAMBLE);
+    const line = await stream.line(role === "server" ? MAX_IDENTIFICATION_LINE : MAX_PREAMBLE, ENDED[role]);
     const text = decodeText(line);
     if (text.startsWith("SSH-")) {
       checkVersion(text, line);

@@ -105,13 +105,13 @@ export class PacketStream {
     throw this.#failed!.reason;
   }
 
-  /** The next line. @throws {SshError} when it is too long or the peer ends before */
-  async line(limit: number): Promise<Bytes> {
+  /** The next line. @param ended what is said when the peer ends before @throws {SshError} also when it is too long */
+  async line(limit: number, ended: string): Promise<Bytes> {
     for (;;) {
       const line = this.reader.line(limit);
       if (line) return line;
       const count = await this.#duplex.read(this.reader.space());
-      if (count === null) throw new SshError("connection-lost", "the peer closed before identifying itself");
+      if (count === null) throw new SshError("connection-lost", ended);
       this.reader.commit(count);
     }
   }
