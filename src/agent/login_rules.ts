@@ -1,12 +1,12 @@
 /** Who may log in on the built-in server, and what they may do there: authorized_keys and certificates. */
-import { checkCertificate } from "../cert/check.ts";
-import { certificateRestrictions, restrictionsUnderLine } from "../cert/options.ts";
+import { certificateRestrictions } from "../cert/options.ts";
 import type { Certificate } from "../cert/types.ts";
 import { equal } from "../bytes/bytes.ts";
 import { type AuthorizedKey, findAuthorities, findAuthorizedKey } from "../keys/authorized_keys.ts";
 import type { Restrictions } from "../keys/restrictions.ts";
 import type { PublicKey } from "../keys/types.ts";
 import type { PublicKeyRequest } from "../ssh/auth/server/types.ts";
+import { CertificateTrial } from "./certificate_login.ts";
 import { type PrincipalGrant, principalsFor } from "./principals.ts";
 
 /** Whom the agent lets in. */
@@ -65,36 +65,16 @@ async function byCertificate(
 ): Promise<Admission | LoginRefusal> {
   const authority = certificate.signatureKey;
   const { now, address, ownUser } = context;
-  let refused = "untrusted-authority";
-  const check = async (principals: readonly string[]) => {
-    const fault = await checkCertificate(certificate, {
-      role: "user",
-      principals,
-      now,
-      trusted: () => true,
-      revoked: rules.isRevoked,
-      peerAddress: address,
-    });
-    if (fault) refused = fault;
-    return fault === undefined;
-  };
-  const admit = (restrictions: Restrictions): Admission => ({
-    restrictions,
-    credential: `certificate "${certificate.keyId}" serial ${certificate.serial}`,
-  });
-  if (rules.authorities.some((trusted) => equal(trusted.blob, authority.blob))) {
-    // Only principals that were named: that an authority may say who somebody is opens no shell.
-    if (await check(principalsFor(user, ownUser, rules.principals))) {
-      return admit(certificateRestrictions(certificate));
-    }
+  const trial = new CertificateTrial(certificate, { now, address, revoked: rules.isRevoked });
+  const named = principalsFor(user, ownUser, rules.principals);
+  let admission: Admission | undefined;
+  // Only principals that were named: that an authority may say who somebody is opens no shell.
+  if (rules.authorities.some((trusted) => equal(trusted.blob, authority.blob)) && await trial.check(named)) {
+    admission = trial.admit(certificateRestrictions(certificate), "authority");
   }
-  const lines = user === ownUser ? findAuthorities(rules.keys, authority, context) : [];
-  for (const line of lines) {
+  if (!admission && user === ownUser) {
     // sshd(8): without `principals=` the login name must be one of the certificate's.
-    if (!await check(line.principals ?? [user, ...principalsFor(user, ownUser, rules.principals)])) continue;
-    const restrictions = restrictionsUnderLine(certificate, line);
-    if (restrictions) return admit(restrictions);
-    refused = "line and certificate force different commands";
+    admission = await trial.underLines(findAuthorities(rules.keys, authority, context), [user, ...named]);
   }
-  return { refused };
+  return admission ?? { refused: trial.refused };
 }

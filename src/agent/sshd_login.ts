@@ -1,8 +1,7 @@
 /** Who may log in by an sshd_config: files and commands of keys, authorities, principals, revocation. */
-import { type Bytes, decodeText, equal } from "../bytes/bytes.ts";
+import { equal } from "../bytes/bytes.ts";
 import { encodeBase64 } from "../bytes/encoding.ts";
-import { checkCertificate } from "../cert/check.ts";
-import { certificateRestrictions, restrictionsUnderLine } from "../cert/options.ts";
+import { certificateRestrictions } from "../cert/options.ts";
 import { parseRevokedKeys } from "../cert/revocation.ts";
 import type { Certificate } from "../cert/types.ts";
 import {
@@ -15,9 +14,10 @@ import { readOptions, splitOptions } from "../keys/authorized_keys_options.ts";
 import { mergeRestrictions, type Restrictions } from "../keys/restrictions.ts";
 import type { PublicKey } from "../keys/types.ts";
 import { FilesError, type ReadableFiles } from "../platform/files.ts";
-import type { Processes } from "../platform/process.ts";
 import { readWholeFile } from "../platform/whole_file.ts";
+import { CertificateTrial } from "./certificate_login.ts";
 import type { Account } from "./login.ts";
+import { OTHERS_WRITE, outputOf, type SshdLoginHost } from "./login_commands.ts";
 import type { Admission, LoginRefusal } from "./login_rules.ts";
 import type { SshdConfig } from "./sshd_config/evaluate.ts";
 import {
@@ -28,24 +28,6 @@ import {
   type TokenKey,
 } from "./sshd_config/expand.ts";
 import { openText } from "./text_file.ts";
-
-/** How long AuthorizedKeysCommand and AuthorizedPrincipalsCommand may take, in milliseconds. */
-const COMMAND_TIMEOUT_MS = 10_000;
-
-/** Bytes of their output: more is no list of keys. */
-const MAX_OUTPUT = 4 * 1024 * 1024;
-
-/** Bits of a mode that let others write. */
-const OTHERS_WRITE = 0o022;
-
-export interface SshdLoginHost {
-  readonly files: ReadableFiles;
-  readonly processes: Processes;
-  /** Cancels what takes too long. @returns forgets it */
-  after(ms: number, callback: () => void): () => void;
-  /** Hears why a file or a line does not count. */
-  readonly warn: (sentence: string) => void;
-}
 
 /** What is shown, and when and from where. */
 export interface ShownLogin {
@@ -71,38 +53,22 @@ export async function judgeSshdLogin(
       ? { restrictions: line.restrictions, credential: await key.fingerprint() }
       : { refused: "no line of AuthorizedKeysFile lets this key in" };
   }
-  let refused: string = "untrusted-authority";
-  const check = async (principals: readonly string[]) => {
-    const fault = await checkCertificate(certificate, {
-      role: "user",
-      principals,
-      now,
-      trusted: () => true,
-      signatureAlgorithms: config.caSignatureAlgorithms,
-      peerAddress: address,
-    });
-    if (fault) refused = fault;
-    return fault === undefined;
-  };
-  const admit = (restrictions: Restrictions): Admission => ({
-    restrictions,
-    credential: `certificate "${certificate.keyId}" serial ${certificate.serial}`,
+  const trial = new CertificateTrial(certificate, {
+    now,
+    address,
+    signatureAlgorithms: config.caSignatureAlgorithms,
   });
-  for (const line of findAuthorities(lines, certificate.signatureKey, { now, address })) {
-    if (!await check(line.principals ?? [account.name])) continue;
-    const restrictions = restrictionsUnderLine(certificate, line);
-    if (restrictions) return admit(restrictions);
-    refused = "line and certificate force different commands";
-  }
-  if (!await isTrusted(config, certificate, host)) return { refused };
+  const authorities = findAuthorities(lines, certificate.signatureKey, { now, address });
+  const admission = await trial.underLines(authorities, [account.name]);
+  if (admission) return admission;
+  if (!await isTrusted(config, certificate, host)) return { refused: trial.refused };
   for (const { principals, limits } of await principalsOf(config, shown, certificate, host)) {
-    if (!await check(principals)) continue;
+    if (!await trial.check(principals)) continue;
     const own = certificateRestrictions(certificate);
-    const restrictions = limits ? mergeRestrictions(own, limits) : own;
-    if (restrictions) return admit(restrictions);
-    refused = "principals line and certificate force different commands";
+    const admission = trial.admit(limits ? mergeRestrictions(own, limits) : own, "principals line");
+    if (admission) return admission;
   }
-  return { refused };
+  return { refused: trial.refused };
 }
 
 /** A list that cannot be read revokes everything, as with sshd. */
@@ -262,46 +228,4 @@ async function tokenKey(key: PublicKey, certificate?: Certificate): Promise<Toke
     base64: encodeBase64(certificate?.blob ?? key.blob),
     type: certificate?.type ?? key.type,
   };
-}
-
-/** Standard output of a command that ends well; otherwise nothing, as with sshd. */
-async function outputOf(file: string, args: readonly string[], host: SshdLoginHost): Promise<string> {
-  const { processes, files, warn, after } = host;
-  try {
-    const { uid, mode } = await files.stat(file);
-    if (uid !== 0 || (mode & OTHERS_WRITE) !== 0) {
-      warn(`${file} must belong to root and be writable by nobody else`);
-      return "";
-    }
-    const env = { PATH: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin" };
-    const child = await processes.spawn({ file, args, env, cwd: "/" });
-    const late = after(COMMAND_TIMEOUT_MS, () => child.kill("KILL"));
-    try {
-      await child.stdin.close();
-      const [text, , status] = await Promise.all([
-        collect(child.stdout),
-        collect(child.stderr),
-        child.status,
-      ]);
-      if ("code" in status && status.code === 0) return text;
-      warn(`${file} ended with ${"code" in status ? status.code : status.signal}`);
-      return "";
-    } finally {
-      late();
-    }
-  } catch (error) {
-    warn(`${file}: ${(error as Error).message}`);
-    return "";
-  }
-}
-
-async function collect(
-  pipe: { read(into: Bytes): Promise<number | null> },
-): Promise<string> {
-  const buffer = new Uint8Array(64 * 1024);
-  let text = "";
-  for (let count; (count = await pipe.read(buffer)) !== null;) {
-    if (text.length < MAX_OUTPUT) text += decodeText(buffer.subarray(0, count));
-  }
-  return text;
 }

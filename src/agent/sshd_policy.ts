@@ -9,12 +9,13 @@ import type { PublicKeyRequest, Verdict } from "../ssh/auth/server/types.ts";
 import type { AgentHost } from "./agent.ts";
 import type { ConnectionPolicy, Login, Peer, ServerPolicy } from "./built_in_server.ts";
 import { AgentError } from "./exit_codes.ts";
+import type { SshdLoginHost } from "./login_commands.ts";
 import { refusal, rootRefusal } from "./sshd_config/access.ts";
 import { SshdConfigError } from "./sshd_config/error.ts";
 import { evaluate, type SshdConfig } from "./sshd_config/evaluate.ts";
 import type { LoginContext } from "./sshd_config/match.ts";
 import { type ConfigSource, type ParsedSshdConfig, parseSshdConfig } from "./sshd_config/parse.ts";
-import { judgeSshdLogin, type SshdLoginHost } from "./sshd_login.ts";
+import { judgeSshdLogin } from "./sshd_login.ts";
 import { algorithmLists, clientAlive, forwardingRights, keysNeeded, sessionRights } from "./sshd_settings.ts";
 import { openness, openText, openTextIfThere, readingFrom } from "./text_file.ts";
 
