@@ -1,5 +1,6 @@
 /** The certificate authority that stands alone: parse, wire, run, drain. */
 import { CaError } from "../src/ca/types.ts";
+import { commandLine } from "../src/deno/command_line.ts";
 import { systemFiles } from "../src/deno/files.ts";
 import { httpsClient } from "../src/deno/https_client.ts";
 import { denoNet } from "../src/deno/net.ts";
@@ -24,7 +25,7 @@ import { readX509Files } from "../src/gateway/x509_clients.ts";
 import { type Identity, keyIdentity } from "../src/identity/principal.ts";
 import { tokenVerifier } from "../src/identity/token/mod.ts";
 import { systemClock } from "../src/platform/clock.ts";
-import { formatAddress, NetError } from "../src/platform/net.ts";
+import { formatAddress, NetError, type TcpAddress } from "../src/platform/net.ts";
 import { StateError, type StateFolder } from "../src/platform/state.ts";
 import { SOFTWARE } from "../src/ssh/establish.ts";
 import { openSqliteStore } from "../src/store/sqlite.ts";
@@ -136,7 +137,7 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
   });
   let drained = false;
   try {
-    for (const { protocols: _tls, ...address } of config.listen) await server.listen(address);
+    for (const { protocols: _tls, ...address } of config.listen) await listenAt(server, address);
     const listen = server.addresses.map(formatAddress);
     audit.record("ca.started", { listen, version: SOFTWARE });
     const facts = {
@@ -145,6 +146,10 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
       state: config.state,
       rootFingerprint: await server.rootFingerprint(),
       hasPolicy: config.policy !== undefined,
+      commands: {
+        ca: await commandLine("ssh-mesh-ca", import.meta.url),
+        gateway: await commandLine("ssh-mesh-gateway", import.meta.resolve("./gateway.ts")),
+      },
     };
     const ready = {
       event: "ready",
@@ -154,11 +159,13 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
       root_fingerprint: facts.rootFingerprint,
       state: config.state,
     };
-    await print(Deno.stdout, config.log === "json" ? [JSON.stringify(ready)] : authoritySetupText(facts));
-    const cut = await untilStopped(async (signal) => {
+    // Before anybody can know that it runs, and end it.
+    const stopped = untilStopped(async (signal) => {
       log.info("{signal}: draining for at most {seconds} s", { signal, seconds: config.drainGrace / 1000 });
       await server.close(config.drainGrace);
     });
+    await print(Deno.stdout, config.log === "json" ? [JSON.stringify(ready)] : authoritySetupText(facts));
+    const cut = await stopped;
     drained = true;
     audit.record("ca.stopped", {});
     return cut ? "cut" : "ended";
@@ -298,6 +305,16 @@ function untilStopped(drain: (signal: string) => Promise<void>): Promise<boolean
       resolve(cut);
     };
   });
+}
+
+/** Where it cannot be listened, the sentence names the flag that says otherwise. */
+async function listenAt(server: AuthorityServer, address: TcpAddress): Promise<void> {
+  try {
+    await server.listen(address);
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    throw new NetError(error.code, `${error.message} (--listen HOST:PORT)`, { cause: error });
+  }
 }
 
 /** Why it does not start or has failed: one sentence for whoever started it. */

@@ -34,7 +34,7 @@ export function parseCaFlags(args: readonly string[], version: string): CaFlags 
   const take = (options: Record<string, unknown>, command: Pick<CaFlags, "token" | "rotation"> = {}) => {
     flags = { ...common(options), check: options.check === true, ...command };
   };
-  const program = strict(new Command("ca"))
+  const program = strict(new Command("ssh-mesh-ca"))
     .description("The certificate authority of ssh-mesh, for gateways that do not sign themselves.")
     .version(version)
     .enablePositionalOptions()
@@ -70,7 +70,7 @@ export function parseCaFlags(args: readonly string[], version: string): CaFlags 
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
-    const message = error.message.replace(/^error: /, "");
+    const message = error.message.replace(/^error: /, "").replaceAll("\n", " ");
     // commander says `(outputHelp)` where a subcommand is missing.
     const sentence = error.code === "commander.help" ? "write token create, token ls or token rm" : message;
     throw new StartError("usage", sentence, { cause: error });
@@ -121,10 +121,10 @@ function epilogue(): string {
     "configuration file (trust_domain). A flag beats a variable, a variable the file.",
     "",
     "Examples:",
-    "  ca --domain ca.mycorp.com --listen 0.0.0.0:15443",
-    "  ca token create --name gw1",
-    "  ca rotate user --overlap 24h",
-    "  gateway --ca https://ca.mycorp.com:15443 --ca-join TOKEN",
+    "  ssh-mesh-ca --domain ca.mycorp.com --listen 0.0.0.0:15443",
+    "  ssh-mesh-ca token create --name gw1",
+    "  ssh-mesh-ca rotate user --overlap 24h",
+    "  ssh-mesh-gateway --ca https://ca.mycorp.com:15443 --ca-join TOKEN",
     "",
     formatEndings(exitCodes),
   ].join("\n");

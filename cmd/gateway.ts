@@ -188,9 +188,12 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       return gateway.ready;
     },
   };
-  const admin = config.admin && await serveHttp(config.admin, adminHandler(view));
+  const admin = config.admin &&
+    await naming("--admin HOST:PORT, or --admin off", serveHttp(config.admin, adminHandler(view)));
   try {
-    for (const { protocols, ...address } of config.listen) await gateway.listen(address, protocols);
+    for (const { protocols, ...address } of config.listen) {
+      await naming("--listen HOST:PORT", gateway.listen(address, protocols));
+    }
     // Its audiences have the ports that the system picked.
     if (config.listen.some(({ port }) => port === 0)) {
       await gateway.apply({ trust: identities.trust(gateway.trust.keyring, gateway.addresses) });
@@ -220,6 +223,8 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       }))),
       madeOwnerKey,
     };
+    // Before anybody can know that it runs, and end it.
+    const stopped = untilStopped(gateway, joins, config.drainGrace);
     if (config.log === "json") {
       const ready = {
         event: "ready",
@@ -236,7 +241,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       await print(Deno.stdout, await setupText(facts));
     }
     try {
-      return await untilStopped(gateway, joins, config.drainGrace);
+      return await stopped;
     } finally {
       following.stop();
       await Promise.all(joins.map((joined) => joined.stop()));
@@ -292,6 +297,16 @@ function untilStopped(gateway: Gateway, joins: readonly Join[], grace: number): 
       }, reject).finally(ignore);
     });
   });
+}
+
+/** Where it cannot be listened, the sentence names the flags that say otherwise. */
+async function naming<T>(flags: string, listening: Promise<T>): Promise<T> {
+  try {
+    return await listening;
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    throw new NetError(error.code, `${error.message} (${flags})`, { cause: error });
+  }
 }
 
 /** Why it does not start or has failed: one sentence for whoever started it. */

@@ -17,7 +17,7 @@ export interface Flags {
  * @throws {StartError} `usage`
  */
 export function parseFlags(args: readonly string[], version: string): Flags | undefined {
-  const program = new Command("gateway")
+  const program = new Command("ssh-mesh-gateway")
     .description("The gateway of ssh-mesh: workloads register here, people reach them from here.")
     .version(version)
     .exitOverride()
@@ -39,7 +39,9 @@ export function parseFlags(args: readonly string[], version: string): Flags | un
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
-    throw new StartError("usage", error.message.replace(/^error: /, ""), { cause: error });
+    throw new StartError("usage", error.message.replace(/^error: /, "").replaceAll("\n", " "), {
+      cause: error,
+    });
   }
   const { config, check, printSchema, ...rest } = program.opts();
   const bySetting = Object.entries(rest).map((

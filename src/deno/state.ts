@@ -55,7 +55,10 @@ class SystemStateFolder implements StateFolder {
     if (await this.#lock.tryLock(true)) return;
     this.#lock.close();
     this.#lock = undefined;
-    throw new StateError("in-use", `another process uses the state folder ${this.path}`);
+    throw new StateError(
+      "in-use",
+      `another process uses the state folder ${this.path}: '--state DIR' gives this one its own`,
+    );
   }
 
   async read(name: string): Promise<Bytes | undefined> {

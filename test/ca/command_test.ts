@@ -149,7 +149,7 @@ Deno.test("it says what to type next, with the fingerprint of its root, and ends
   const env = meshEnvironment(folder.path);
   const running = start(line("--listen", "127.0.0.1:0"), { env });
   const [, url] = await running.stdout.match(/^Listening at (\S+); X\.509 root SHA256:[\w+/]{43}$/);
-  await running.stdout.match(new RegExp(`^ {2}deno run -A cmd/gateway.ts --ca ${url} --ca-join TOKEN$`));
+  await running.stdout.match(new RegExp(`^ {2}\\S.* --ca ${url} --ca-join TOKEN$`));
   const { code } = await running.stop();
   assert.equal(code, exitCodes.ended.code);
   const records = Deno.readTextFileSync(folder.at(".local/state/ssh-mesh-ca/audit.jsonl"));

@@ -100,10 +100,13 @@ Deno.test("a port that is taken, and a state folder in use, are said so", async 
   await using running = await startGateway(folder, { owners: [owner.line] });
   const taken = await gateway(folder.path, "--listen", `127.0.0.1:${running.port}`, "--admin", "off");
   assert.equal(taken.code, exitCodes.address.code, taken.stderr);
-  assert.match(taken.stderr, /cannot listen on 127\.0\.0\.1:\d+: the address is already in use/);
+  assert.match(
+    taken.stderr,
+    /cannot listen on 127\.0\.0\.1:\d+: the address is already in use \(--listen HOST:PORT\)/,
+  );
   const used = await gateway(folder.path, ...anyPort, "--state", running.state);
   assert.equal(used.code, exitCodes.state.code);
-  assert.match(used.stderr, /another process uses the state folder/);
+  assert.match(used.stderr, /another process uses the state folder \S+: '--state DIR'/);
 });
 
 Deno.test("health, readiness and metrics are on the admin address alone", async () => {

@@ -6,6 +6,8 @@ export interface AuthorityFacts {
   readonly port: number;
   /** Path of the state folder. */
   readonly state: string;
+  /** What is typed for the authority, and for a gateway. */
+  readonly commands: { readonly ca: string; readonly gateway: string };
   /** `SHA256:…` of the X.509 root that signs. */
   readonly rootFingerprint: string;
   /** Without a policy every gateway that joined may vouch for others. */
@@ -19,7 +21,7 @@ export function authorityUrl({ domain, port }: Pick<AuthorityFacts, "domain" | "
 
 /** Lines for a terminal. */
 export function authoritySetupText(facts: AuthorityFacts): string[] {
-  const { state, rootFingerprint, hasPolicy } = facts;
+  const { state, commands, rootFingerprint, hasPolicy } = facts;
   const url = authorityUrl(facts);
   return [
     `Listening at ${url}; X.509 root ${rootFingerprint}`,
@@ -28,9 +30,9 @@ export function authoritySetupText(facts: AuthorityFacts): string[] {
       : "Gateways that join with a token vouch for those they ask certificates for",
     "",
     "Make a token for a gateway:",
-    `  deno run -A cmd/ca.ts token create --name gw1 --state ${state}`,
+    `  ${commands.ca} token create --name gw1 --state ${state}`,
     "Let the gateway use this authority:",
-    `  deno run -A cmd/gateway.ts --ca ${url} --ca-join TOKEN`,
+    `  ${commands.gateway} --ca ${url} --ca-join TOKEN`,
     "See whom to trust:",
     `  curl -k ${url}/api/v1/ca`,
   ];
