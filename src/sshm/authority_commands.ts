@@ -154,6 +154,7 @@ function addRevoke(program: Command, cli: Cli): void {
       const reason = flags.reason === undefined ? [] : ["--reason", flags.reason];
       await asked(cli, flags, ["revoke", kind, ...value, ...reason]);
       if (flags.json) await printJson(cli.host, { revoked: kind, value: value.join(" ") });
+      else await print(cli.host, `revoked: ${kind} ${value.join(" ")}`);
     }),
     [
       ["sshm revoke key SHA256:… --reason 'laptop lost'", "a key and every certificate for it"],
