@@ -1,6 +1,7 @@
 /** Flags and environment variables of the agent's command. */
 import { parseDialRange } from "../identity/ranges.ts";
 import { formatEndings } from "../platform/exit_codes.ts";
+import { frozen } from "../platform/frozen.ts";
 import { type Flag, formatHelp, readCommandLine } from "./command_line.ts";
 import type { AgentConfig } from "./config.ts";
 import { AgentError, exitCodes } from "./exit_codes.ts";
@@ -271,7 +272,7 @@ function complete(
   const userHome = environment("HOME") ?? "/";
   const state = values.state ??
     `${environment("XDG_STATE_HOME") || `${userHome}/.local/state`}/ssh-mesh`;
-  return deepFreeze({
+  return frozen({
     gateways,
     name: values.name,
     identity: values.identity,
@@ -299,14 +300,4 @@ function complete(
     check: values.check ?? false,
     command,
   });
-}
-
-function deepFreeze<T>(value: T): T {
-  if (Array.isArray(value)) value.forEach(deepFreeze);
-  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) {
-    Object.values(value).forEach(deepFreeze);
-  } else {
-    return value;
-  }
-  return Object.freeze(value);
 }
