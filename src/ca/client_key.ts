@@ -1,6 +1,6 @@
 /** A key of one's own for TLS, and requests to have it certified. */
 import type { Bytes } from "../bytes/bytes.ts";
-import { encodeBase64 } from "../bytes/encoding.ts";
+import { fingerprintOf } from "../keys/fingerprint.ts";
 import { PemConverter, Pkcs10CertificateRequestGenerator } from "../x509/library.ts";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
@@ -30,6 +30,5 @@ export async function makeClientKey(): Promise<ClientKey> {
 /** `SHA256:…` of a certificate in PEM, in the manner of SSH fingerprints: what a join token names a root by. */
 export async function certificateFingerprint(pem: string): Promise<string> {
   const [der] = PemConverter.decode(pem);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", der));
-  return `SHA256:${encodeBase64(digest).replace(/=+$/, "")}`;
+  return await fingerprintOf(der);
 }

@@ -11,7 +11,7 @@
  */
 import { encodeText, randomBytes } from "../bytes/bytes.ts";
 import { encodeHex } from "../bytes/encoding.ts";
-import type { IdentityRef } from "../identity/principal.ts";
+import { identityKey, type IdentityRef } from "../identity/principal.ts";
 import { type Collection, type Store, type Stored, StoreError } from "../store/types.ts";
 import type { IssuedRecord, ParentCertificate } from "./local.ts";
 import { CaError } from "./types.ts";
@@ -135,8 +135,8 @@ function holders({ identity, fingerprint, parent }: Bearer): Set<string> {
 }
 
 /** What stands for an identity in keys of the store: of fixed length and without a colon, whatever it is called. */
-export async function identityHash({ issuer, subject }: IdentityRef): Promise<string> {
-  const text = encodeText(JSON.stringify([issuer, subject]));
+export async function identityHash(identity: IdentityRef): Promise<string> {
+  const text = encodeText(identityKey(identity));
   return encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", text), 0, 16));
 }
 

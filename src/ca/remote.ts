@@ -13,7 +13,7 @@ import { decodeBase64, encodeBase64 } from "../bytes/encoding.ts";
 import { parseCertificate } from "../cert/certificate.ts";
 import { parseKrl } from "../cert/krl.ts";
 import { formatPublicKey, parsePublicKeyLine } from "../keys/public_key.ts";
-import type { Identity } from "../identity/principal.ts";
+import { type Identity, identityKey } from "../identity/principal.ts";
 import type { PublicKey } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type AuthorityLink, readAnswer } from "./authority_link.ts";
@@ -327,10 +327,6 @@ function read({ authorities, krl, revocations }: Kept): Omit<Heard, "kept"> {
 function readAuthorities({ ssh, x509 }: AuthoritiesAnswer): Authorities {
   const keys = (lines: readonly string[]) => lines.map((line) => parsePublicKeyLine(line).key);
   return { user: keys(ssh.user), host: keys(ssh.host), x509 };
-}
-
-function identityKey({ issuer, subject }: { readonly issuer: string; readonly subject: string }): string {
-  return JSON.stringify([issuer, subject]);
 }
 
 function readCertificate(line: string) {

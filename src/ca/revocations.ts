@@ -18,7 +18,7 @@ import type { Bytes } from "../bytes/bytes.ts";
 import { decodeBase64, encodeHex } from "../bytes/encoding.ts";
 import { printable } from "../bytes/printable.ts";
 import type { Krl, SerialRange } from "../cert/krl.ts";
-import type { IdentityRef } from "../identity/principal.ts";
+import { identityKey } from "../identity/principal.ts";
 import { decodePublicKey, formatPublicKey, parsePublicKeyLine } from "../keys/public_key.ts";
 import { KeyError, type PublicKey } from "../keys/types.ts";
 import type { Collection, Store, Stored } from "../store/types.ts";
@@ -164,7 +164,7 @@ export class Revocations {
       if (revocation.kind === "serial") listed.add(`ssh:${revocation.serial}`);
       else if (revocation.kind === "x509-serial") listed.add(`x509:${revocation.serial}`);
       else if (revocation.kind === "key-id") keyIds.push(revocation.keyId);
-      else if (revocation.kind === "identity") identities.add(textOf(revocation));
+      else if (revocation.kind === "identity") identities.add(identityKey(revocation));
       else if (revocation.key.startsWith(FINGERPRINT)) sha256.push(digestOf(revocation.key));
       else keys.push(parsePublicKeyLine(revocation.key).key.blob);
       for (const fallen of await this.#fallenWith(name, revocation)) listed.add(fallen);
@@ -184,7 +184,7 @@ export class Revocations {
         sha256,
       ),
       x509Serials: new Set(serials("x509:")),
-      isIdentityRevoked: (identity) => identities.has(textOf(identity)),
+      isIdentityRevoked: (identity) => identities.has(identityKey(identity)),
     };
   }
 
@@ -251,11 +251,6 @@ async function keyOf(revocation: Revocation): Promise<string> {
     case "identity":
       return `identity:${await identityHash(revocation)}`;
   }
-}
-
-/** What stands for an identity in memory. */
-function textOf({ issuer, subject }: IdentityRef): string {
-  return JSON.stringify([issuer, subject]);
 }
 
 function sshSerial(text: string): string {

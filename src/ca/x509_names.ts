@@ -9,10 +9,10 @@
  *
  * Beside it stand the DNS names that the certificate serves: never `localhost` or an IP address but for the gateway.
  */
+import { isDnsName } from "../bytes/dns_name.ts";
 import { parseIp } from "../bytes/ip_address.ts";
 import { printable } from "../bytes/printable.ts";
 import { type Identity, isUnderDomain } from "../identity/principal.ts";
-import { isDnsName } from "../x509/dns_name.ts";
 import type { JsonGeneralNames } from "../x509/library.ts";
 import { isEmailAddress } from "../x509/names.ts";
 import { type ServiceAccount, serviceAccountId } from "../x509/spiffe.ts";

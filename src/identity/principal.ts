@@ -63,6 +63,11 @@ export function sameIdentity(a: IdentityRef, b: IdentityRef): boolean {
   return a.issuer === b.issuer && a.subject === b.subject;
 }
 
+/** Text that stands for an identity in memory: equal for those that are the same, and for no others. */
+export function identityKey({ issuer, subject }: IdentityRef): string {
+  return JSON.stringify([issuer, subject]);
+}
+
 /** Nobody in particular. Not the same as any other identity that was proved. */
 export const anonymous: Identity = Object.freeze({
   kind: "anonymous",

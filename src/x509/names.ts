@@ -1,7 +1,7 @@
 /** DNS names, e-mail addresses and URIs as subject alternative names (RFC 5280 §4.2.1.6). */
+import { isDnsName } from "../bytes/dns_name.ts";
 import { X509Error } from "./error.ts";
 import { EXTENSION, type Extension, SubjectAlternativeNameExtension } from "./library.ts";
-import { isDnsName } from "./dns_name.ts";
 
 /** Names of one certificate or request: more than this no gateway has leases for. */
 const MAX_NAMES = 256;
