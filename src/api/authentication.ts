@@ -1,8 +1,8 @@
 /** Who sends a request: by bearer token, else by client certificate, else nobody in particular. */
-import { encodeBase64 } from "../bytes/encoding.ts";
 import type { CertificateAuthority, Revoked } from "../ca/types.ts";
 import { anonymous, type Identity, IdentityError } from "../identity/principal.ts";
 import { TokenError } from "../identity/token/types.ts";
+import { fingerprintOf, formatFingerprint } from "../keys/fingerprint.ts";
 import { formatAddress } from "../platform/net.ts";
 import type { WebExchange } from "../platform/web.ts";
 import { X509Error } from "../x509/error.ts";
@@ -110,7 +110,5 @@ function keysOf(revoked: Revoked): Promise<ReadonlySet<string>> {
 }
 
 async function fingerprints({ keys, sha256 }: Revoked["krl"]): Promise<ReadonlySet<string>> {
-  const digests = await Promise.all(keys.map((blob) => crypto.subtle.digest("SHA-256", blob)));
-  const all = [...digests.map((digest) => new Uint8Array(digest)), ...sha256];
-  return new Set(all.map((digest) => `SHA256:${encodeBase64(digest).replace(/=+$/, "")}`));
+  return new Set([...await Promise.all(keys.map(fingerprintOf)), ...sha256.map(formatFingerprint)]);
 }

@@ -1,10 +1,11 @@
 /** Machines that were enrolled with a join token, as clients of the API: they join, come back, and renew. */
 import type { Bytes } from "../bytes/bytes.ts";
 import type { Enrolment } from "../ca/enrolment.ts";
-import { JOIN_TOKEN_PREFIX, readJoinToken } from "../ca/join_token.ts";
+import { readJoinToken } from "../ca/join_token.ts";
 import { CaError, type CertificateAuthority } from "../ca/types.ts";
 import { type Identity, sameIdentity } from "../identity/principal.ts";
 import type { PublicKey } from "../keys/types.ts";
+import { JOIN_TOKEN_PREFIX } from "../mesh/token_words.ts";
 import { readCertificate } from "../x509/certificate.ts";
 import { X509Error } from "../x509/error.ts";
 import { readCertificateRequest } from "../x509/request.ts";

@@ -12,8 +12,6 @@ import { decodeTextStrictly, encodeText } from "../bytes/bytes.ts";
 import { decodeBase64Url, encodeBase64Url } from "../bytes/encoding.ts";
 import { JOIN_TOKEN_PREFIX, MAX_JOIN_TOKEN_LENGTH } from "../mesh/token_words.ts";
 
-export { JOIN_TOKEN_PREFIX };
-
 export interface JoinTokenText {
   readonly id: string;
   readonly secret: string;

@@ -5,6 +5,7 @@ import type { AddressRange } from "../bytes/ip_range.ts";
 import type { Profile } from "../ca/profiles.ts";
 import type { OwnerLimits } from "../identity/policy/mod.ts";
 import { type IssuerConfig, type IssuerSetting, prepareIssuers } from "../identity/token/mod.ts";
+import { frozen } from "../platform/frozen.ts";
 import type { TcpAddress } from "../platform/net.ts";
 import { type AlgorithmLists, defaultAlgorithms } from "../ssh/algorithms/lists.ts";
 import type { RekeyLimit } from "../ssh/transport/config.ts";
@@ -98,7 +99,7 @@ export interface ConfigSources {
 
 /** @throws {StartError} `usage`, naming the flag, variable or key and what is wrong with it */
 export function resolveConfig(sources: ConfigSources): GatewayConfig {
-  const config = deepFreeze(complete(readSettings(sources), sources));
+  const config = frozen(complete(readSettings(sources), sources));
   // What is wrong with issuers together shows before anything is started.
   issuersOf(config, config.listen.map(({ port }) => port));
   return config;
@@ -277,16 +278,6 @@ export function issuersOf(
     }
   }
   return prepared;
-}
-
-function deepFreeze<T>(value: T): T {
-  if (Array.isArray(value)) value.forEach(deepFreeze);
-  else if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) {
-    Object.values(value).forEach(deepFreeze);
-  } else {
-    return value;
-  }
-  return Object.freeze(value);
 }
 
 /**
