@@ -106,12 +106,13 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
   const inside = await describeAll(systemFiles, services.rootFiles?.paths ?? []);
   const rootsSeen = new Map([...inside, ...keysSeen]);
   await keepSettings(state, config);
+  const tokens = tokensOf(config);
   const server = await AuthorityServer.create({
     config,
     services,
     policy,
     roots,
-    tokens: tokensOf(config),
+    tokens,
     clock: systemClock,
     net: denoNet,
     web: denoWeb,
@@ -138,6 +139,8 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
   let drained = false;
   try {
     for (const { protocols: _tls, ...address } of config.listen) await listenAt(server, address);
+    // A file that is not there, or an issuer that cannot be reached, is better told now than to the first who comes.
+    void tokens?.verifier.getKeys();
     const listen = server.addresses.map(formatAddress);
     audit.record("ca.started", { listen, version: SOFTWARE });
     const facts = {
@@ -216,7 +219,7 @@ function tokensOf(config: AuthorityServerConfig) {
     clock: systemClock,
     trustDomains: [config.trustDomain, ...config.x509Roots.flatMap(({ trustDomain }) => trustDomain ?? [])],
     domains: [config.domain],
-    onOutage: (reason) => logger("ca").warn("keys of an issuer cannot be had: {reason}", { reason }),
+    onOutage: (reason) => logger("ca").warn("{reason}", { reason }),
   });
   return { verifier, issuers: new Set(issuers.map(({ issuer }) => issuer)) };
 }

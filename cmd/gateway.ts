@@ -198,6 +198,8 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     if (config.listen.some(({ port }) => port === 0)) {
       await gateway.apply({ trust: identities.trust(gateway.trust.keyring, gateway.addresses) });
     }
+    // A file that is not there, or an issuer that cannot be reached, is better told now than to the first who comes.
+    void gateway.trust.tokens?.verifier.getKeys();
     const listen = gateway.addresses.map(formatAddress);
     gateway.audit.record("gateway.started", { listen, version: SOFTWARE });
     const following = followFiles({

@@ -154,7 +154,7 @@ export class GatewayIdentities {
       clock,
       trustDomains: [config.trustDomain, ...others],
       domains: [config.domain],
-      onOutage: (reason) => log.warn("keys of an issuer cannot be had: {reason}", { reason }),
+      onOutage: (reason) => log.warn("{reason}", { reason }),
     });
     return { verifier, issuers: new Set(issuers.map(({ issuer }) => issuer)) };
   }

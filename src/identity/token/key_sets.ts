@@ -74,6 +74,11 @@ export class IssuerKeys {
     throw noKey(this.#issuer.issuer, set, alg, kid);
   }
 
+  /** Has the keys at hand, where they can be had. Never rejects. */
+  async get(): Promise<void> {
+    await this.#current().catch(() => {});
+  }
+
   #now(): number {
     return this.#sources.clock.monotonic();
   }

@@ -69,6 +69,8 @@ export class TokenError extends Error {
 export interface TokenVerifier {
   /** @param now milliseconds since 1970 @throws {TokenError} */
   verify(token: string, now: number): Promise<VerifiedToken>;
+  /** Gets the keys of every issuer, before a token asks. Never rejects: of those that cannot be had the log is told. */
+  getKeys(): Promise<void>;
   /** Trust domains of the issuers: nobody else's names and no e-mail addresses lie under them. */
   readonly trustDomains: readonly string[];
 }

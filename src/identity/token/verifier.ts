@@ -19,7 +19,7 @@ export interface TokenSources extends KeySources {
 }
 
 /**
- * A verifier of tokens of `issuers`. Nothing is fetched until a token asks for it; keys are kept for the verifier's life.
+ * A verifier of tokens of `issuers`. Nothing is fetched until a token, or who calls `getKeys`, asks for it; keys are kept for the verifier's life.
  *
  * The order is: form, issuer (exactly), algorithm, key, signature, and only then what the claims say.
  */
@@ -55,6 +55,9 @@ export function tokenVerifier(issuers: readonly IssuerConfig[], sources: TokenSo
 
   return {
     trustDomains,
+    async getKeys() {
+      await Promise.all([...known.values()].map(({ keys }) => keys.get()));
+    },
     async verify(token, now) {
       const parsed = parseToken(token);
       try {

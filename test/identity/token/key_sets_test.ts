@@ -349,3 +349,14 @@ Deno.test("a point that is not on its curve verifies nothing", async () => {
   site.web.serve([{ ...ec, x: ec.y }]);
   await assert.rejects(verify(site), { code: "signature" });
 });
+
+Deno.test("keys are got before a token asks, and the log is told of a file that is not there", async () => {
+  const site = fakeSite();
+  await site.verifier.getKeys();
+  assert.deepEqual([fetches(site), site.outages], [1, []]);
+  await verify(site);
+  assert.equal(fetches(site), 1);
+  const without = fakeSite({ jwks: "cluster-jwks.json" });
+  await without.verifier.getKeys();
+  assert.match(without.outages.join("\n"), /^the keys of \S+ cannot be had: no file cluster-jwks\.json$/);
+});
