@@ -26,7 +26,6 @@ export interface TokenRefusal {
 
 /** What is said to the bearer. That a signature is wrong or an issuer unknown is told alike. */
 const SENTENCES: Readonly<Partial<Record<TokenErrorCode, string>>> = {
-  "audience": "the token is for another audience than this gateway",
   "expired": "the token has expired: get a new one",
   "not-yet-valid": "the token is not valid yet: is the clock right?",
   "identity": "the token names nobody that can be accepted here",
@@ -77,7 +76,8 @@ async function proofOf(trust: Trust, token: string, now: number): Promise<Verifi
     const { code, message, claimed } = error;
     return {
       refused: `${code}: ${message}`,
-      sentence: SENTENCES[code] ?? NOT_ACCEPTED,
+      // What the token is for its bearer knows, and what it should be for is no secret.
+      sentence: code === "audience" ? message : SENTENCES[code] ?? NOT_ACCEPTED,
       claimed: claim(claimed),
       outage: code === "keys-unavailable",
     };

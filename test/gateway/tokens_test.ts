@@ -119,7 +119,7 @@ Deno.test("each token leaves one record with the reason, and no record, sentence
     [
       await scene.cluster.podToken({ ...scene.pod, audience: "ssh://localhost.evil" }),
       /^audience: /,
-      /another audience/,
+      /the token is for 'ssh:\/\/localhost\.evil'; it must be for ssh:\/\/localhost\b/,
     ],
     [
       await scene.cluster.podToken({ ...scene.pod, issuedAt: Date.now() - 7_200_000 }),

@@ -50,7 +50,9 @@ function subjectOf({ sub }: Claims): string {
 function checkAudience(aud: unknown, audiences: readonly string[]): void {
   const found = Array.isArray(aud) ? aud : [aud];
   if (found.some((audience) => typeof audience === "string" && audiences.includes(audience))) return;
-  const meant = aud === undefined ? "has no audience" : `is for ${shown(aud)}`;
+  const meant = aud === undefined
+    ? "has no audience"
+    : `is for ${shown(found.length === 1 ? found[0] : aud)}`;
   throw new TokenError("audience", `the token ${meant}; it must be for ${audiences.join(" or ")}`);
 }
 
