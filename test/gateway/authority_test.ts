@@ -43,9 +43,11 @@ async function startScene(
   options: Omit<TestGatewayOptions, "keys"> & {
     readonly users?: readonly string[];
     readonly trustDomains?: readonly string[];
+    /** By which join tokens end; else by that of all. */
+    readonly tokenClock?: Clock;
   } = {},
 ): Promise<Scene> {
-  const { clock = systemClock, domain = "gw.example", users = [] } = options;
+  const { clock = systemClock, tokenClock = clock, domain = "gw.example", users = [] } = options;
   const store = openMemoryStore();
   const record = () => {};
   const authority = await openAuthority({
@@ -57,7 +59,7 @@ async function startScene(
   });
   const enrolment = openEnrolment({
     store,
-    clock,
+    clock: tokenClock,
     domain,
     hosts: () => Promise.resolve(["SHA256:host"]),
     record,
@@ -357,30 +359,21 @@ Deno.test("a join token enrols a key once, and does nothing else; the key serves
 });
 
 Deno.test("clients are asked for a token while one is open, and not before or after", async () => {
-  const clock = new FakeClock(Date.now());
-  await using scene = await startScene({ clock });
+  // Logins take their own time: a clock that ran while they compute would end the token, or them, on a busy machine.
+  const tokenClock = new FakeClock(Date.now());
+  await using scene = await startScene({ tokenClock });
   const { site } = scene;
   const methods = async () => {
-    const error = await site.connectWith({ credentials: [{ method: "password", password: "x" }] }).catch((
-      error,
-    ) => error);
-    return error.methods as string[];
+    const credentials = [{ method: "password", password: "x" }] as const;
+    return (await site.connectWith({ credentials }).catch((error) => error)).methods as string[];
   };
-  const refused = async () => {
-    const asking = methods();
-    let answered = false;
-    asking.finally(() => answered = true);
-    // Refusals are answered at multiples of a quantum.
-    while (!answered) await clock.advance(10);
-    return await asking;
-  };
-  assert.deepEqual(await refused(), ["publickey"]);
+  assert.deepEqual(await methods(), ["publickey"]);
   const owner = await site.connect(ann.key);
   assert.equal((await owner.run("token create --name web --ttl 1m")).code, 0);
-  assert.deepEqual(await refused(), ["publickey", "keyboard-interactive", "password"]);
+  assert.deepEqual(await methods(), ["publickey", "keyboard-interactive", "password"]);
   owner.close();
-  await clock.advance(61_000);
-  assert.deepEqual(await refused(), ["publickey"]);
+  await tokenClock.advance(61_000);
+  assert.deepEqual(await methods(), ["publickey"]);
 });
 
 Deno.test("agents learn whose certificates count, and are told when that changes", async () => {
