@@ -36,7 +36,12 @@ export function asFilesError(cause: unknown): FilesError {
   const { code, message } = cause as { code?: unknown; message?: unknown };
   // Deno's own errors carry an errno's name as `code` too, except a permission that Deno itself withholds.
   const kind = cause instanceof Deno.errors.NotCapable ? "permission" : CODES[String(code)] ?? "failed";
-  return new FilesError(kind, String(message), { cause });
+  return new FilesError(kind, plain(String(message)), { cause });
+}
+
+/** `ENOENT: no such file or directory, open 'owners'` → `no such file or directory`: who called knows the rest. */
+function plain(message: string): string {
+  return message.replace(/^E[A-Z0-9]+: ([^,]+), \w+( '.*)?$/s, "$1");
 }
 
 /** Runs `operation`; what it throws becomes a {@link FilesError}. */
