@@ -12,7 +12,7 @@ export const SHORTEST_RENEWAL_MS = 10_000;
 export const LONGEST_RENEWAL_MS = 20 * 24 * 3600_000;
 
 /** First upper bound of the wait after a failure, in milliseconds; it doubles up to the last one. */
-export const FIRST_RETRY_MS = 5_000;
+const FIRST_RETRY_MS = 5_000;
 export const LAST_RETRY_MS = 5 * 60_000;
 
 /**

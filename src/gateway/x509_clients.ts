@@ -17,8 +17,6 @@ export interface X509Roots {
   readonly roots: readonly TrustedX509Root[];
 }
 
-export const noX509Roots: X509Roots = { pem: [], roots: [] };
-
 /** @throws {StartError} `files` */
 export async function readX509Files(files: Files, sources: readonly AuthorityFile[]): Promise<X509Roots> {
   const read = await Promise.all(sources.map(async ({ file, trustDomain }) => {
