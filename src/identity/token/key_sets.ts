@@ -141,7 +141,9 @@ export class IssuerKeys {
   }
 
   async #read(path: string): Promise<Loaded> {
-    const text = await this.#sources.readFile(path);
+    const text = await this.#sources.readFile(path).catch((cause) => {
+      throw new DocumentError(`${path}: ${(cause as Error).message}`);
+    });
     const at = this.#now();
     const freshUntil = at + FILE_FRESHNESS;
     if (this.#loaded?.text === text) return { ...this.#loaded, at, freshUntil };

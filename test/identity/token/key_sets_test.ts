@@ -358,5 +358,8 @@ Deno.test("keys are got before a token asks, and the log is told of a file that 
   assert.equal(fetches(site), 1);
   const without = fakeSite({ jwks: "cluster-jwks.json" });
   await without.verifier.getKeys();
-  assert.match(without.outages.join("\n"), /^the keys of \S+ cannot be had: no file cluster-jwks\.json$/);
+  assert.match(
+    without.outages.join("\n"),
+    /^the keys of \S+ cannot be had: cluster-jwks\.json: no file cluster-jwks\.json$/,
+  );
 });
