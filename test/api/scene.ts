@@ -208,6 +208,7 @@ export function scene(changes: Partial<ApiOptions> = {}): Scene {
     },
     tokens: {
       trustDomains: [],
+      getKeys: () => Promise.resolve(),
       verify(token) {
         const identity = tokens[token];
         if (identity) return Promise.resolve({ identity });
