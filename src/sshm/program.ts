@@ -88,11 +88,21 @@ function explain(error: unknown): { reason: ExitReason; message: string } {
     if (error.code === "commander.help") {
       return { reason: "usage", message: "which command? (--help lists all)" };
     }
-    return { reason: "usage", message: error.message.replace(/^error: /, "") };
+    return { reason: "usage", message: inOurWords(error.message) };
   }
   return { reason: "failed", message: error instanceof Error ? error.message : String(error) };
 }
 
 function epilogue(): string {
   return `\nEvery command has --help with examples.\n\n${formatEndings(exitCodes)}`;
+}
+
+/** What commander says of a mistake, as one sentence about what was typed. */
+function inOurWords(message: string): string {
+  return message.replace(/^error: /, "")
+    .replaceAll("\n", " ")
+    .replace(
+      /^command-argument value '(.*)' is invalid for argument '(\w+)'\. Allowed choices are (.*)\.$/,
+      "$2 is one of $3, not '$1'",
+    );
 }

@@ -101,7 +101,16 @@ peerTest("ca, krl, token and revoke say what the gateway says, as text and as JS
     "--reason",
     "it is out of date",
   ]);
-  assert.deepEqual([revoked.code, revoked.text], [0, ""], revoked.stderr);
+  assert.deepEqual(
+    [revoked.code, revoked.text],
+    [0, `revoked: key ${stranger.fingerprint}\n`],
+    revoked.stderr,
+  );
+  const mistaken = await sshm([...flags, "revoke", "person", "ann"]);
+  assert.match(
+    mistaken.stderr,
+    /^sshm: KIND is one of serial, x509-serial, key-id, key, identity, not 'person'$/m,
+  );
   const list = folder.at("list.krl");
   Deno.writeFileSync(list, (await sshm([...flags, "krl"])).stdout);
   assert.match(
