@@ -188,7 +188,10 @@ export class FakeGateway {
           const serve = async (channel: Channel) => {
             const input = await readAll(channel);
             this.commands.push(command);
-            const { out = "", err = "", exit: code = 0 } = await this.#run(command, input, guest);
+            const running = this.#run(command, input, guest);
+            // Its signature may be under way when the connection ends.
+            this.#open.add(running.catch(() => {}));
+            const { out = "", err = "", exit: code = 0 } = await running;
             if (out.length > 0) await channel.write(typeof out === "string" ? encodeText(out) : out);
             if (err) await channel.stderr.write(encodeText(err));
             return { code };
