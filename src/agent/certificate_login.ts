@@ -23,6 +23,8 @@ export class CertificateTrial {
   readonly #certificate: Certificate;
   readonly #context: TrialContext;
   #refused = "untrusted-authority";
+  /** The principal that the last check found. */
+  #as = "";
 
   constructor(certificate: Certificate, context: TrialContext) {
     this.#certificate = certificate;
@@ -47,6 +49,7 @@ export class CertificateTrial {
       peerAddress: address,
     });
     if (fault) this.#refused = fault;
+    else this.#as = this.#certificate.principals.find((name) => principals.includes(name)) ?? "";
     return fault === undefined;
   }
 
@@ -54,7 +57,10 @@ export class CertificateTrial {
   admit(restrictions: Restrictions | undefined, source: string): Admission | undefined {
     if (restrictions) {
       const { keyId, serial } = this.#certificate;
-      return { restrictions, credential: `certificate "${keyId}" serial ${serial}` };
+      return {
+        restrictions,
+        credential: `certificate "${keyId}" serial ${serial}${this.#as && ` as ${this.#as}`}`,
+      };
     }
     this.#refused = `${source} and certificate force different commands`;
   }

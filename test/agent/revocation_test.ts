@@ -345,12 +345,13 @@ Deno.test("a certificate is parsed as the log names it", async () => {
   await scene.follow(new Authority());
   const signer = await certificate();
   await scene.logIn(signer);
-  const { keyId, serial } = parseCertificate(signer.certificate!);
+  const { keyId, serial, principals } = parseCertificate(signer.certificate!);
   await waitUntil(
     "the line",
     () =>
       scene.events.some((event) =>
-        event.event === "login" && event.credential === `certificate "${keyId}" serial ${serial}`
+        event.event === "login" &&
+        event.credential === `certificate "${keyId}" serial ${serial} as ${principals.at(-1)}`
       ),
   );
 });
