@@ -67,7 +67,7 @@ export class FakeGateway {
   /** Sessions that are refused because the credential has expired. */
   expired?: (guest: Guest) => boolean;
   readonly #clock: Clock;
-  readonly #open = new Set<Promise<void>>();
+  readonly #open = new Set<Promise<unknown>>();
   #serial = 1n;
 
   constructor(clock: Clock) {
