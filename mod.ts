@@ -162,6 +162,7 @@ export {
   parseCertificate,
   signCertificate,
   withCertificate,
+  withoutCertificate,
 } from "./src/cert/certificate.ts";
 export {
   type CertificateContext,

@@ -1,5 +1,5 @@
 /** The keys with which an agent authenticates at its gateways. */
-import { withCertificate } from "../cert/certificate.ts";
+import { withCertificate, withoutCertificate } from "../cert/certificate.ts";
 import { decodeText, encodeText } from "../bytes/bytes.ts";
 import {
   formatPrivateKey,
@@ -34,8 +34,8 @@ export interface IdentitySources {
 }
 
 /**
- * Reads the keys, each with its certificate where there is one: the one that was named, else those under `~/.ssh` that
- * can be used, else one of the agent's own, made when it is first needed. Called before each dial: certificates are
+ * Reads the keys: the one that was named, with its certificate where there is one, else those under `~/.ssh` that can be
+ * used, each by itself and then with its certificate, else one of the agent's own, made when it is first needed. Called before each dial: certificates are
  * renewed on disk.
  * @throws {AgentError} `files`
  */
@@ -49,7 +49,10 @@ export async function loadIdentities(sources: IdentitySources): Promise<Signer[]
     const file = await openTextIfThere(files, `${sources.home}/.ssh/${name}`).catch(() => undefined);
     if (!file) continue;
     try {
-      signers.push(await readIdentity(sources, file));
+      const signer = await readIdentity(sources, file);
+      // The key by itself first, as ssh has it: an owner's may do what its certificate may not.
+      if (signer.certificate) signers.push(withoutCertificate(signer));
+      signers.push(signer);
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
       log({ event: "warning", message: `${error.message}; it is not used` });

@@ -264,3 +264,8 @@ export function withCertificate(signer: Signer, certificate: Bytes): Signer {
     sign: (algorithm, data) => signer.sign(algorithm, data),
   };
 }
+
+/** The same key without what certifies it. */
+export function withoutCertificate(signer: Signer): Signer {
+  return { publicKey: signer.publicKey, sign: (algorithm, data) => signer.sign(algorithm, data) };
+}

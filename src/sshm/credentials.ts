@@ -8,7 +8,7 @@ import {
   type TextFile,
 } from "../agent/text_file.ts";
 import { equal } from "../bytes/bytes.ts";
-import { withCertificate } from "../cert/certificate.ts";
+import { withCertificate, withoutCertificate } from "../cert/certificate.ts";
 import { AgentClient } from "../keys/agent_client.ts";
 import { parsePrivateKey } from "../keys/private_key.ts";
 import { parsePublicKeyLine } from "../keys/public_key.ts";
@@ -92,15 +92,12 @@ async function usualKeys(host: SshmHost, use: KeyUse): Promise<{ signers: Signer
   const signers = (agent?.signers ?? []).map((signer) => use.plainKeys ? withoutCertificate(signer) : signer);
   for (const name of USUAL_NAMES) {
     const signer = await usualKey(host, `${host.environment("HOME") ?? "/"}/.ssh/${name}`, use);
-    if (signer && !signers.some(({ publicKey }) => equal(publicKey.blob, signer.publicKey.blob))) {
-      signers.push(signer);
-    }
+    if (!signer || signers.some(({ publicKey }) => equal(publicKey.blob, signer.publicKey.blob))) continue;
+    // The key by itself first, as ssh has it: an owner's may do what its certificate may not.
+    if (signer.certificate) signers.push(withoutCertificate(signer));
+    signers.push(signer);
   }
   return { signers, close: () => agent?.client.close() };
-}
-
-function withoutCertificate(signer: Signer): Signer {
-  return { publicKey: signer.publicKey, sign: (algorithm, data) => signer.sign(algorithm, data) };
 }
 
 async function openAgent(host: SshmHost): Promise<{ client: AgentClient; signers: Signer[] } | undefined> {

@@ -47,6 +47,17 @@ Deno.test("all usable keys of the user are offered, ed25519 first; others are to
   });
 });
 
+Deno.test("a key that nobody named is shown by itself, and then with its certificate", async () => {
+  await scene(async (folder, load) => {
+    const key = await makeKey(folder, ".ssh/id_ed25519");
+    const authority = await makeKey(folder, "ca");
+    await makeCertificate(authority, key, { role: "user", principals: ["a"] });
+    const { fingerprints, signers } = await load();
+    assert.deepEqual(fingerprints, [key.fingerprint, key.fingerprint]);
+    assert.deepEqual(signers.map(({ certificate }) => certificate !== undefined), [false, true]);
+  });
+});
+
 Deno.test("without any the agent has a key of its own, which stays, and says it once", async () => {
   await scene(async (folder, load) => {
     const first = await load();
