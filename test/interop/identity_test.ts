@@ -288,7 +288,7 @@ peerTest(
       Deno.writeTextFileSync(token, await scene.provider.idToken(ANN, "ssh://elsewhere"));
       const { code, text, stderr } = await sshm("whoami");
       assert.deepEqual([code, text], [9, ""]);
-      assert.match(stderr, /audience/);
+      assert.match(stderr, /it must be for ssh:\/\/localhost /);
     });
   },
 );
