@@ -134,7 +134,7 @@ const bad: readonly [what: string, code: TokenErrorCode, token: () => string | P
   ["an end long ago", "expired", () => sign({ ...good(), exp: 1 })],
   ["no end", "claim", () => sign(without("exp"))],
   ["a beginning 61 s ahead", "not-yet-valid", () => sign({ ...good(), nbf: seconds + 61 })],
-  ["an issue 61 s ahead", "not-yet-valid", () => sign({ ...good(), iat: seconds + 61 })],
+  ["issued 61 s ahead", "not-yet-valid", () => sign({ ...good(), iat: seconds + 61 })],
 
   ["no subject", "claim", () => sign(without("sub"))],
   ["an empty subject", "claim", () => sign({ ...good(), sub: "" })],
