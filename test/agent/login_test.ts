@@ -39,7 +39,10 @@ Deno.test("the agent's own account is the one that id tells", async () => {
 
 Deno.test("another login name is refused with the right one", () => {
   assert.equal(accountFor("app", account), account);
-  assert.throws(() => accountFor("root", account), { name: "LoginError", message: /as app only: log in as app/ });
+  assert.throws(() => accountFor("root", account), {
+    name: "LoginError",
+    message: /as app only: log in as app/,
+  });
 });
 
 Deno.test("of the environment's sources the session itself has the last word", () => {

@@ -104,7 +104,9 @@ Deno.test("runs of zeros are written as URLs write them", () => {
       const address = new IpAddress(Uint8Array.from(groups.flatMap((value) => [value >> 8, value & 0xff])));
       const full = groups.map((value) => value.toString(16)).join(":");
       assert.equal(`[${address}]`, new URL(`http://[${full}]`).hostname);
-      assert.deepEqual(parseIp(`${address}`), address);
+      // An IPv4 address in IPv6's clothes (::ffff:0:0/96) is read as what it is.
+      const mapped = groups.slice(0, 5).every((value) => value === 0) && groups[5] === 0xffff;
+      if (!mapped) assert.deepEqual(parseIp(`${address}`), address);
     }),
     { numRuns: 500 },
   );
