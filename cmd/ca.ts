@@ -3,6 +3,7 @@ import { CaError } from "../src/ca/types.ts";
 import { commandLine } from "../src/deno/command_line.ts";
 import { systemFiles } from "../src/deno/files.ts";
 import { httpsClient } from "../src/deno/https_client.ts";
+import { printLines, writeLine } from "../src/deno/lines.ts";
 import { denoNet } from "../src/deno/net.ts";
 import { openDatabase } from "../src/deno/sqlite.ts";
 import { checkStateFolder, openStateFolder } from "../src/deno/state.ts";
@@ -44,7 +45,7 @@ async function main(args: readonly string[]): Promise<ExitReason> {
     return await run(args);
   } catch (error) {
     const [reason, sentence] = explain(error);
-    await print(Deno.stderr, [`ca: ${sentence}`]);
+    await printLines(Deno.stderr, [`ca: ${sentence}`]);
     return reason;
   }
 }
@@ -81,7 +82,7 @@ async function check(config: AuthorityServerConfig): Promise<ExitReason> {
   await checkStateFolder(config.state);
   await checkIdentityFiles(systemFiles, { ...config, tls: undefined });
   await loadAuthorityPolicy(systemFiles, config.policy);
-  await print(Deno.stdout, ["The configuration is right"]);
+  await printLines(Deno.stdout, ["The configuration is right"]);
   return "ended";
 }
 
@@ -167,7 +168,10 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
       log.info("{signal}: draining for at most {seconds} s", { signal, seconds: config.drainGrace / 1000 });
       await server.close(config.drainGrace);
     });
-    await print(Deno.stdout, config.log === "json" ? [JSON.stringify(ready)] : authoritySetupText(facts));
+    await printLines(
+      Deno.stdout,
+      config.log === "json" ? [JSON.stringify(ready)] : authoritySetupText(facts),
+    );
     const cut = await stopped;
     drained = true;
     audit.record("ca.stopped", {});
@@ -237,8 +241,8 @@ async function tokens(
     await using opened = await open(await ownConfig(config, flags, state), state, [], limits);
     const by = { identity: localUser(), remote: "local" };
     const output = await runTokenCommand(command, opened.services.enrolment.tokens, by);
-    await print(Deno.stdout, output.out);
-    await print(Deno.stderr, output.err);
+    await printLines(Deno.stdout, output.out);
+    await printLines(Deno.stderr, output.err);
     return "ended";
   } finally {
     state.close();
@@ -333,22 +337,6 @@ async function readConfig(path: string): Promise<string> {
     return await readText(systemFiles, path);
   } catch (cause) {
     throw new StartError("files", `${path} cannot be read: ${(cause as Error).message}`, { cause });
-  }
-}
-
-const encoder = new TextEncoder();
-
-async function print(to: typeof Deno.stdout, lines: readonly string[]): Promise<void> {
-  const bytes = encoder.encode(lines.map((line) => `${line}\n`).join(""));
-  // A reader that has gone is not the authority's trouble.
-  for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at)).catch(() => bytes.length);
-}
-
-function writeLine(to: typeof Deno.stderr, line: string): void {
-  try {
-    to.writeSync(encoder.encode(`${line}\n`));
-  } catch {
-    // A log that nobody reads any more must not end the authority.
   }
 }
 

@@ -5,6 +5,7 @@ import { serveHttp } from "../src/deno/admin_http.ts";
 import { systemFiles } from "../src/deno/files.ts";
 import { prometheusMetrics } from "../src/deno/metrics.ts";
 import { takeFairTurns } from "../src/deno/fair_turn.ts";
+import { printLines, writeLine } from "../src/deno/lines.ts";
 import { denoNet } from "../src/deno/net.ts";
 import { openDatabase } from "../src/deno/sqlite.ts";
 import { checkStateFolder, openStateFolder } from "../src/deno/state.ts";
@@ -55,7 +56,7 @@ async function main(args: readonly string[]): Promise<ExitReason> {
     return await run(args);
   } catch (error) {
     const [reason, sentence] = explain(error);
-    await print(Deno.stderr, [`gateway: ${sentence}`]);
+    await printLines(Deno.stderr, [`gateway: ${sentence}`]);
     return reason;
   }
 }
@@ -64,7 +65,7 @@ async function run(args: readonly string[]): Promise<ExitReason> {
   const flags = parseFlags(args, SOFTWARE);
   if (!flags) return "ended";
   if (flags.printSchema) {
-    await print(Deno.stdout, [JSON.stringify(configJsonSchema(), null, 2)]);
+    await printLines(Deno.stdout, [JSON.stringify(configJsonSchema(), null, 2)]);
     return "ended";
   }
   const home = Deno.env.get("HOME");
@@ -102,7 +103,7 @@ async function check(config: GatewayConfig, keys: KeyringFiles): Promise<void> {
   await loadPolicy(systemFiles, config.policy, config.owners);
   const { keyring, warnings } = await loadKeyring(keys);
   const owners = ownerKeys(keyring).length;
-  await print(Deno.stdout, [...warnings, `The configuration is right; owners: ${owners}`]);
+  await printLines(Deno.stdout, [...warnings, `The configuration is right; owners: ${owners}`]);
 }
 
 async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFolder): Promise<ExitReason> {
@@ -238,9 +239,9 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
         owner_key: madeOwnerKey,
         state: config.state,
       };
-      await print(Deno.stdout, [JSON.stringify(ready)]);
+      await printLines(Deno.stdout, [JSON.stringify(ready)]);
     } else {
-      await print(Deno.stdout, await setupText(facts));
+      await printLines(Deno.stdout, await setupText(facts));
     }
     try {
       return await stopped;
@@ -349,22 +350,6 @@ async function readConfig(path: string): Promise<string> {
 
 function disposable(journal: Journal) {
   return { append: (line: string) => journal.append(line), [Symbol.asyncDispose]: () => journal.close() };
-}
-
-const encoder = new TextEncoder();
-
-async function print(to: typeof Deno.stdout, lines: readonly string[]): Promise<void> {
-  const bytes = encoder.encode(lines.map((line) => `${line}\n`).join(""));
-  // A reader that has gone is not the gateway's trouble.
-  for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at)).catch(() => bytes.length);
-}
-
-function writeLine(to: typeof Deno.stderr, line: string): void {
-  try {
-    to.writeSync(encoder.encode(`${line}\n`));
-  } catch {
-    // A log that nobody reads any more must not end the gateway.
-  }
 }
 
 if (import.meta.main) Deno.exit(exitCodes[await main(Deno.args)].code);
