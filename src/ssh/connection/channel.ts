@@ -24,8 +24,11 @@ export interface ChannelHost {
   /** Lets the next in line have a turn that was not used. */
   passTurn(): void;
   now(): number;
-  /** Milliseconds; undefined until measured. Asking starts a measurement when it is due. */
-  roundTrip(): number | undefined;
+  /**
+   * Milliseconds; undefined until measured. Asking starts a measurement when it is due.
+   * @param read bytes of data that were read since this channel last asked
+   */
+  roundTrip(read: number): number | undefined;
   /** The channel is closed both ways: its number is free. */
   release(channel: MuxChannel): void;
   /** What came on a released channel has been read or dropped: its memory is free. */
@@ -197,7 +200,7 @@ export class MuxChannel extends PlainDuplexBase implements Channel {
   #release(bytes: number): void {
     this.#freeWhenRead();
     if (this.#receivedEof || this.#sentClose || this.#receivedClose) return;
-    const grant = this.#receiveWindow.release(bytes, this.#host.now(), this.#host.roundTrip());
+    const grant = this.#receiveWindow.release(bytes, this.#host.now(), this.#host.roundTrip(bytes));
     if (grant > 0) this.#host.send(channelWindowAdjust(this.#peer.sender, grant));
   }
 

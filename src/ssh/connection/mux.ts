@@ -16,6 +16,7 @@ import { Msg } from "../wire/numbers.ts";
 import { type ChannelHost, MuxChannel } from "./channel.ts";
 import { INITIAL_WINDOW, MAX_CHANNELS, MAX_PACKET, MAX_PENDING_REQUESTS, MIN_WINDOW } from "./limits.ts";
 import { MAX_UINT32, WINDOW_BUDGET } from "./limits.ts";
+import { RoundTrip } from "./round_trip.ts";
 import { PendingBytes } from "./pending_bytes.ts";
 import type { Channel, Connection, GlobalRequestHandler, IncomingChannel } from "./types.ts";
 import { ReceiveWindow, WindowBudget } from "./window.ts";
@@ -65,8 +66,10 @@ export class MuxConnection implements Connection {
   #incomingRequests = 0;
   #lastRequest: Promise<void> = Promise.resolve();
   #ended?: SshError;
-  #roundTrip?: number;
+  readonly #roundTrip = new RoundTrip();
   #roundTripAt = -Infinity;
+  /** Bytes of channel data that were read, ever. */
+  #read = 0;
   readonly #host: ChannelHost;
 
   constructor(carrier: MessageCarrier, clock: Clock) {
@@ -77,7 +80,7 @@ export class MuxConnection implements Connection {
       room: () => carrier.room(),
       passTurn: () => carrier.passTurn(),
       now: () => clock.monotonic(),
-      roundTrip: () => this.#measuredRoundTrip(),
+      roundTrip: (read) => this.#measuredRoundTrip(read),
       release: (channel) => {
         this.#channels.delete(channel.id);
         this.#unread.add(channel);
@@ -307,18 +310,20 @@ export class MuxConnection implements Connection {
     return this.#nextId;
   }
 
-  #measuredRoundTrip(): number | undefined {
+  #measuredRoundTrip(read: number): number | undefined {
+    this.#read += read;
     const now = this.#clock.monotonic();
     if (now - this.#roundTripAt > ROUND_TRIP_AGE_MS) {
       // One measurement at a time: until it is answered, none is due.
       this.#roundTripAt = Infinity;
+      const readBefore = this.#read;
       // Every implementation answers an unknown global request, with a refusal (RFC 4254 §4).
       this.request("keepalive@openssh.com", EMPTY, true).then(() => {
         this.#roundTripAt = this.#clock.monotonic();
-        this.#roundTrip = this.#roundTripAt - now;
+        this.#roundTrip.note(this.#roundTripAt - now, this.#read - readBefore);
       }, () => {});
     }
-    return this.#roundTrip;
+    return this.#roundTrip.shortest;
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { INITIAL_WINDOW, MAX_WINDOW, MIN_WINDOW } from "../../../src/ssh/connection/limits.ts";
+import { RoundTrip } from "../../../src/ssh/connection/round_trip.ts";
 import { ReceiveWindow, SendWindow, WindowBudget } from "../../../src/ssh/connection/window.ts";
 
 /** Lets a sender with this bandwidth (bytes/ms) and round trip (ms) fill windows for a while; the size they settle at. */
@@ -29,6 +30,42 @@ Deno.test("a window grows to some four times the bandwidth-delay product and sta
 Deno.test("a window that suffices does not grow, and none grows beyond its bound", () => {
   assert.equal(settledSize(1_000, 1), INITIAL_WINDOW);
   assert.equal(settledSize(10_000_000, 1000), MAX_WINDOW);
+});
+
+Deno.test("a window does not grow by the queue that it makes itself", () => {
+  const budget = new WindowBudget(1 << 30);
+  const window = new ReceiveWindow(budget, budget.take(INITIAL_WINDOW));
+  const roundTrip = new RoundTrip();
+  const bandwidth = 125_000, way = 1; // bytes/ms, ms: a product of 125 kB
+  let now = 0;
+  // Ten minutes of a sender that always has more: whatever the window lets it send beyond the product lies in a queue.
+  for (let measuredAt = -Infinity; now < 600_000;) {
+    const half = Math.ceil(window.size / 2);
+    now += half / bandwidth;
+    if (now - measuredAt > 10_000) {
+      roundTrip.note(measuredAt === -Infinity ? 3 * way : window.size / bandwidth, window.size);
+      measuredAt = now;
+    }
+    window.receive(half);
+    window.release(half, now, roundTrip.shortest);
+  }
+  assert.ok(window.size <= 2 * 1024 * 1024, `${window.size}`);
+});
+
+Deno.test("a round trip is the shortest that was measured; a longer way is believed when the line is quiet", () => {
+  const roundTrip = new RoundTrip();
+  assert.equal(roundTrip.shortest, undefined);
+  // [measured in ms, bytes read meanwhile, believed in ms]
+  for (
+    const [measured, meanwhile, believed] of [[20, 256e3, 20], [400, 256e3, 20], [10, 256e3, 10], [
+      300,
+      65537,
+      10,
+    ], [30, 0, 30]]
+  ) {
+    roundTrip.note(measured, meanwhile);
+    assert.equal(roundTrip.shortest, believed);
+  }
 });
 
 Deno.test("without a measured round trip the window stays as it is", () => {
