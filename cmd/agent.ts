@@ -15,9 +15,11 @@ import { isExecutable } from "../src/deno/executable.ts";
 import { type ForegroundChild, startForeground } from "../src/deno/foreground.ts";
 import { takeFairTurns } from "../src/deno/fair_turn.ts";
 import { denoNet } from "../src/deno/net.ts";
+import { ownAddresses } from "../src/deno/own_addresses.ts";
 import { makePrivateFolder } from "../src/deno/private_folder.ts";
 import { denoProcesses } from "../src/deno/process.ts";
 import { readableFiles } from "../src/deno/readable_files.ts";
+import { standardInputEnds } from "../src/deno/socket_ends.ts";
 import { openStateFolder } from "../src/deno/state.ts";
 import { standardStreams } from "../src/deno/stdio.ts";
 import { systemClock } from "../src/platform/clock.ts";
@@ -44,8 +46,9 @@ async function main(): Promise<number> {
   const log = eventLog(config);
   const host = await systemHost(log);
   const sshd = config.sshdConfig === undefined ? undefined : await sshdPolicy(config.sshdConfig, host);
-  if (config.stdio) return await serveStdio(config, host, sshd?.policy);
-  if (sshd && config.gateways.length === 0) return await listen(config, host, sshd);
+  const served = sshd ? { ...host, log: sshd.log } : host;
+  if (config.stdio) return await serveStdio(config, served, sshd?.policy);
+  if (sshd && config.gateways.length === 0) return await listen(config, served, sshd);
   const agent = await Agent.prepare(
     config,
     host,
@@ -98,7 +101,7 @@ async function serveStdio(config: AgentConfig, host: AgentHost, policy?: ServerP
   if (config.check) return exitCodes.ended.code;
   const life = new AbortController();
   const signalled = onSignals(() => life.abort(new Error("the agent stops")));
-  const served = await server.serve(standardStreams(), peerOfStdio(), { signal: life.signal });
+  const served = await server.serve(standardStreams(), await peerOfStdio(), { signal: life.signal });
   signalled();
   return served === "authenticated" ? exitCodes.ended.code : exitCodes.failed.code;
 }
@@ -117,7 +120,9 @@ async function stdioPolicy(config: AgentConfig, host: AgentHost): Promise<Server
 }
 
 /** Nobody knows who is at the other end of a pipe: sshd calls it the same. `tcpserver` and its like do tell. */
-function peerOfStdio(): Peer {
+async function peerOfStdio(): Promise<Peer> {
+  const ends = await standardInputEnds();
+  if (ends) return { ...ends.remote, local: ends.local };
   return {
     address: Deno.env.get("TCPREMOTEIP") ?? "UNKNOWN",
     port: Number(Deno.env.get("TCPREMOTEPORT") ?? 65535),
@@ -174,15 +179,6 @@ function inheritedEnvironment(): Record<string, string> {
     if (value !== undefined) inherited[name] = value;
   }
   return inherited;
-}
-
-function ownAddresses(): readonly string[] {
-  try {
-    return Deno.networkInterfaces().map(({ address }) => address);
-  } catch {
-    // Without --allow-sys only loopback is known to be this machine.
-    return [];
-  }
 }
 
 /** Lines go to standard output only where nobody else has it: a child does, and so does a connection on it. */

@@ -4,41 +4,35 @@ import { commandLine } from "../src/deno/command_line.ts";
 import { systemFiles } from "../src/deno/files.ts";
 import { httpsClient } from "../src/deno/https_client.ts";
 import { printLines, writeLine } from "../src/deno/lines.ts";
+import { outliveMistakes } from "../src/deno/mistakes.ts";
 import { denoNet } from "../src/deno/net.ts";
 import { openDatabase } from "../src/deno/sqlite.ts";
 import { checkStateFolder, openStateFolder } from "../src/deno/state.ts";
-import { onStopSignal } from "../src/deno/stop_signals.ts";
+import { untilStopped } from "../src/deno/stop_signals.ts";
 import { denoWeb } from "../src/deno/web.ts";
 import { type AuthorityServerConfig, resolveAuthorityConfig } from "../src/gateway/authority/config.ts";
-import { followAuthorityFiles } from "../src/gateway/authority/follow.ts";
-import { keepSettings, keptSettings } from "../src/gateway/authority/kept_settings.ts";
+import { followAuthorityFiles, readAuthorityFiles } from "../src/gateway/authority/files.ts";
+import { keepSettings, type KeptSettings, settingsHere } from "../src/gateway/authority/kept_settings.ts";
 import { loadAuthorityPolicy } from "../src/gateway/authority/policy.ts";
 import { AuthorityServer } from "../src/gateway/authority/server.ts";
-import { authoritySetupText, authorityUrl } from "../src/gateway/authority/setup_text.ts";
+import { authorityReadyLines } from "../src/gateway/authority/setup_text.ts";
 import { runTokenCommand, type TokenCommand } from "../src/gateway/authority/token_commands.ts";
 import { issuersOf } from "../src/gateway/config.ts";
 import { exitCodes, type ExitReason, StartError } from "../src/gateway/exit_codes.ts";
+import { explain, namingFlags } from "../src/gateway/explain.ts";
 import { checkIdentityFiles } from "../src/gateway/identities.ts";
 import { type IdentityServices, openIdentityServices } from "../src/gateway/identity_services.ts";
-import { readText } from "../src/gateway/text_file.ts";
-import { describeAll } from "../src/gateway/watch.ts";
-import { readX509Files } from "../src/gateway/x509_clients.ts";
+import { openKeptStore, openRecords, RECORD_LIMITS } from "../src/gateway/kept.ts";
+import { readNamed } from "../src/gateway/text_file.ts";
+import { trustedTokens } from "../src/gateway/trusted_tokens.ts";
 import { type Identity, keyIdentity } from "../src/identity/principal.ts";
-import { tokenVerifier } from "../src/identity/token/mod.ts";
 import { systemClock } from "../src/platform/clock.ts";
-import { formatAddress, NetError, type TcpAddress } from "../src/platform/net.ts";
+import { formatAddress } from "../src/platform/net.ts";
 import { StateError, type StateFolder } from "../src/platform/state.ts";
 import { SOFTWARE } from "../src/ssh/establish.ts";
-import { openSqliteStore } from "../src/store/sqlite.ts";
-import { StoreError } from "../src/store/types.ts";
 import { Audit } from "../src/telemetry/audit.ts";
 import { configureLogging, logger } from "../src/telemetry/log.ts";
 import { type CaFlags, parseCaFlags, type Rotation } from "./ca_flags.ts";
-
-/** Files of records in the state folder: 64 MiB each, of which eight old ones are kept. */
-const JOURNAL_LIMITS = { maxBytes: 64 * 1024 * 1024, keep: 8 };
-/** In the state folder: serial numbers, revocations, join tokens. */
-const STORE_NAME = "store.sqlite";
 
 async function main(args: readonly string[]): Promise<ExitReason> {
   try {
@@ -71,7 +65,7 @@ async function resolve({ settings, config }: CaFlags): Promise<AuthorityServerCo
   return resolveAuthorityConfig({
     flags: settings,
     environment: (name) => Deno.env.get(name),
-    file: path === undefined ? undefined : { path, text: await readConfig(path) },
+    file: path === undefined ? undefined : { path, text: await readNamed(systemFiles, path) },
     defaultState: `${
       Deno.env.get("XDG_STATE_HOME") || `${Deno.env.get("HOME") ?? "."}/.local/state`
     }/ssh-mesh-ca`,
@@ -88,31 +82,18 @@ async function check(config: AuthorityServerConfig): Promise<ExitReason> {
 
 async function serve(config: AuthorityServerConfig, state: StateFolder): Promise<ExitReason> {
   const log = logger("ca");
-  // A mistake of ours over one connection must not end all the others.
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    event.preventDefault();
-    log.error("a mistake of the authority's: {error}", { error: event.reason });
-  });
-  const paths = config.policy === undefined ? [] : [config.policy];
-  const policySeen = await describeAll(systemFiles, paths);
-  const policy = await loadAuthorityPolicy(systemFiles, config.policy);
-  const x509Seen = await describeAll(systemFiles, config.x509Roots.map(({ file }) => file));
-  const readRoots = () => readX509Files(systemFiles, config.x509Roots);
-  const roots = await readRoots();
+  outliveMistakes((error) => log.error("a mistake of the authority's: {error}", { error }));
+  const read = await readAuthorityFiles(systemFiles, config);
   const trustDomains = issuersOf(config, []).flatMap(({ trustDomain }) => trustDomain ?? []);
-  const keysSeen = await describeAll(systemFiles, config.ca.keys.map(({ path }) => path));
   await using opened = await open(config, state, trustDomains);
   const { services, audit } = opened;
-  // Folders stand for files in them.
-  const inside = await describeAll(systemFiles, services.rootFiles?.paths ?? []);
-  const rootsSeen = new Map([...inside, ...keysSeen]);
   await keepSettings(state, config);
-  const tokens = tokensOf(config);
+  const ports = config.listen.map(({ port }) => port);
+  const tokens = trustedTokens(config, ports, { fetch, files: systemFiles, clock: systemClock, log });
   const server = await AuthorityServer.create({
+    ...read,
     config,
     services,
-    policy,
-    roots,
     tokens,
     clock: systemClock,
     net: denoNet,
@@ -123,30 +104,28 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
     files: systemFiles,
     clock: systemClock,
     audit,
-    policy: config.policy,
-    onPolicy: (policy) => server.replacePolicy(policy),
-    policySeen,
-    others: [
-      {
-        what: "roots of client certificates",
-        seen: x509Seen,
-        reload: async () => server.replaceRoots(await readRoots()),
-      },
-      ...services.rootFiles
-        ? [{ what: "roots of the authority", seen: rootsSeen, reload: services.rootFiles.reload }]
-        : [],
-    ],
+    config,
+    read,
+    rootFiles: services.rootFiles,
+    server,
   });
   let drained = false;
   try {
-    for (const { protocols: _tls, ...address } of config.listen) await listenAt(server, address);
+    for (const { protocols: _tls, ...address } of config.listen) {
+      await namingFlags("--listen HOST:PORT", server.listen(address));
+    }
     // A file that is not there, or an issuer that cannot be reached, is better told now than to the first who comes.
     void tokens?.verifier.getKeys();
-    const listen = server.addresses.map(formatAddress);
-    audit.record("ca.started", { listen, version: SOFTWARE });
+    const { addresses } = server;
+    audit.record("ca.started", { listen: addresses.map(formatAddress), version: SOFTWARE });
+    // Before anybody can know that it runs, and end it.
+    const stopped = untilStopped(async (signal, atOnce) => {
+      log.info("{signal}: draining for at most {seconds} s", { signal, seconds: config.drainGrace / 1000 });
+      await server.close(config.drainGrace, atOnce);
+    });
     const facts = {
       domain: config.domain,
-      port: server.addresses[0].port,
+      addresses,
       state: config.state,
       rootFingerprint: await server.rootFingerprint(),
       hasPolicy: config.policy !== undefined,
@@ -155,23 +134,7 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
         gateway: await commandLine("ssh-mesh-gateway", import.meta.resolve("./gateway.ts")),
       },
     };
-    const ready = {
-      event: "ready",
-      listen: listen[0],
-      listeners: listen,
-      url: authorityUrl(facts),
-      root_fingerprint: facts.rootFingerprint,
-      state: config.state,
-    };
-    // Before anybody can know that it runs, and end it.
-    const stopped = untilStopped(async (signal) => {
-      log.info("{signal}: draining for at most {seconds} s", { signal, seconds: config.drainGrace / 1000 });
-      await server.close(config.drainGrace);
-    });
-    await printLines(
-      Deno.stdout,
-      config.log === "json" ? [JSON.stringify(ready)] : authoritySetupText(facts),
-    );
+    await printLines(Deno.stdout, authorityReadyLines(config.log, facts));
     const cut = await stopped;
     drained = true;
     audit.record("ca.stopped", {});
@@ -184,20 +147,15 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
 
 /** Everything that is kept, opened. */
 async function open(
-  config: Pick<AuthorityServerConfig, "ca" | "domain" | "trustDomain">,
+  config: KeptSettings,
   state: StateFolder,
   trustDomains: readonly string[],
-  journalLimits: typeof JOURNAL_LIMITS = JOURNAL_LIMITS,
+  recordLimits = RECORD_LIMITS,
 ): Promise<{ readonly services: IdentityServices; readonly audit: Audit } & AsyncDisposable> {
   await using stack = new AsyncDisposableStack();
-  const journal = await state.openJournal("audit.jsonl", {
-    ...journalLimits,
-    onLoss: (cause) => logger("ca").error("records are being lost: {cause}", { cause }),
-  });
-  stack.defer(() => journal.close());
-  const audit = new Audit({ clock: systemClock, write: (line) => journal.append(line) });
-  const store = await openSqliteStore(openDatabase(`${state.path}/${STORE_NAME}`), { clock: systemClock });
-  stack.defer(() => store.close());
+  const records = stack.use(await openRecords(state, "audit.jsonl", logger("ca"), recordLimits));
+  const audit = new Audit({ clock: systemClock, write: records.append });
+  const { store } = stack.use(await openKeptStore(state, openDatabase, systemClock));
   const services = await openIdentityServices({
     config,
     trustDomains,
@@ -214,20 +172,6 @@ async function open(
   return { services, audit, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
-function tokensOf(config: AuthorityServerConfig) {
-  const issuers = issuersOf(config, config.listen.map(({ port }) => port));
-  if (issuers.length === 0) return undefined;
-  const verifier = tokenVerifier(issuers, {
-    fetch,
-    readFile: (path) => readText(systemFiles, path),
-    clock: systemClock,
-    trustDomains: [config.trustDomain, ...config.x509Roots.flatMap(({ trustDomain }) => trustDomain ?? [])],
-    domains: [config.domain],
-    onOutage: (reason) => logger("ca").warn("{reason}", { reason }),
-  });
-  return { verifier, issuers: new Set(issuers.map(({ issuer }) => issuer)) };
-}
-
 /** Runs beside the authority, or in its place when it does not run. */
 async function tokens(
   config: AuthorityServerConfig,
@@ -237,8 +181,8 @@ async function tokens(
   const state = await openBeside(config.state);
   try {
     // The authority sets files aside; this only adds to them.
-    const limits = { ...JOURNAL_LIMITS, maxBytes: Number.MAX_SAFE_INTEGER };
-    await using opened = await open(await ownConfig(config, flags, state), state, [], limits);
+    const limits = { ...RECORD_LIMITS, maxBytes: Number.MAX_SAFE_INTEGER };
+    await using opened = await open(await settingsHere(state, config, flags), state, [], limits);
     const by = { identity: localUser(), remote: "local" };
     const output = await runTokenCommand(command, opened.services.enrolment.tokens, by);
     await printLines(Deno.stdout, output.out);
@@ -257,7 +201,7 @@ async function rotate(
 ): Promise<ExitReason> {
   const state = await openStateFolder(config.state, "ca.lock");
   try {
-    await using opened = await open(await ownConfig(config, flags, state), state, []);
+    await using opened = await open(await settingsHere(state, config, flags), state, []);
     await opened.services.rotate!(kind, overlap === undefined ? {} : { overlap });
     return "ended";
   } catch (error) {
@@ -266,15 +210,6 @@ async function rotate(
   } finally {
     state.close();
   }
-}
-
-/** As the authority of this folder runs, where one ever did. @throws {StartError} `usage` when flags say otherwise */
-async function ownConfig(config: AuthorityServerConfig, flags: CaFlags["settings"], state: StateFolder) {
-  const kept = await keptSettings(state);
-  if (kept && flags.domain !== undefined && kept.domain !== config.domain) {
-    throw new StartError("usage", `--domain: the authority here is ${kept.domain}`);
-  }
-  return kept ?? config;
 }
 
 /** The folder, whether the authority has it or not; two of these commands are not at it at once. */
@@ -296,48 +231,6 @@ function localUser(): Identity {
     name,
     credential: {},
   };
-}
-
-/** Drains at the first signal, ends at the second. @returns whether it was the second */
-function untilStopped(drain: (signal: string) => Promise<void>): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    let draining = false;
-    const ignore = onStopSignal((signal) => {
-      if (draining) return end(true);
-      draining = true;
-      drain(signal).then(() => end(false), reject);
-    });
-    const end = (cut: boolean) => {
-      ignore();
-      resolve(cut);
-    };
-  });
-}
-
-/** Where it cannot be listened, the sentence names the flag that says otherwise. */
-async function listenAt(server: AuthorityServer, address: TcpAddress): Promise<void> {
-  try {
-    await server.listen(address);
-  } catch (error) {
-    if (!(error instanceof NetError)) throw error;
-    throw new NetError(error.code, `${error.message} (--listen HOST:PORT)`, { cause: error });
-  }
-}
-
-/** Why it does not start or has failed: one sentence for whoever started it. */
-function explain(error: unknown): [ExitReason, string] {
-  if (error instanceof StartError) return [error.reason, error.message];
-  if (error instanceof StoreError || error instanceof StateError) return ["state", error.message];
-  if (error instanceof NetError) return ["address", error.message];
-  return ["failed", error instanceof Error ? error.stack ?? error.message : String(error)];
-}
-
-async function readConfig(path: string): Promise<string> {
-  try {
-    return await readText(systemFiles, path);
-  } catch (cause) {
-    throw new StartError("files", `${path} cannot be read: ${(cause as Error).message}`, { cause });
-  }
 }
 
 if (import.meta.main) Deno.exit(exitCodes[await main(Deno.args)].code);

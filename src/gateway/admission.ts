@@ -2,7 +2,7 @@
 import type { AddressRange } from "../bytes/ip_range.ts";
 import { sourceInRanges } from "../identity/ranges.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { ConnectionLimits } from "./config.ts";
+import type { ConnectionLimits } from "./limits.ts";
 import { type Place, Places, sourceOf } from "./places.ts";
 
 /**

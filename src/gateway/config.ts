@@ -1,7 +1,6 @@
 /** From flags, environment and file to one frozen configuration. Pure: texts and paths come in. */
 import { parse as parseYaml } from "yaml";
 import type { z } from "zod";
-import type { AddressRange } from "../bytes/ip_range.ts";
 import type { Profile } from "../ca/profiles.ts";
 import type { OwnerLimits } from "../identity/policy/mod.ts";
 import { type IssuerConfig, type IssuerSetting, prepareIssuers } from "../identity/token/mod.ts";
@@ -10,6 +9,7 @@ import type { TcpAddress } from "../platform/net.ts";
 import { type AlgorithmLists, defaultAlgorithms } from "../ssh/algorithms/lists.ts";
 import type { RekeyLimit } from "../ssh/transport/config.ts";
 import { StartError } from "./exit_codes.ts";
+import type { ConnectionLimits } from "./limits.ts";
 import {
   type AuthorityFile,
   type CaKey,
@@ -75,15 +75,6 @@ export interface SshSettings {
   /** Of clients' keys; undefined: all. */
   readonly publicKeyAlgorithms?: readonly string[];
   readonly rekey?: Partial<RekeyLimit>;
-}
-
-export interface ConnectionLimits {
-  readonly maxClients: number;
-  /** Of `maxClients`: one credential, however often it is used, leaves room for others. */
-  readonly maxClientsPerIdentity: number;
-  readonly maxStartups: number;
-  readonly maxStartupsPerSource: number;
-  readonly penaltyExempt: readonly AddressRange[];
 }
 
 /** Where values come from, strongest first. */
@@ -278,21 +269,4 @@ export function issuersOf(
     }
   }
   return prepared;
-}
-
-/**
- * The limits within `descriptors`, the files and sockets that the process may have open: a quarter for connections that
- * have not authenticated, half for clients, the rest for what they are led to and for files. When descriptors run out, not
- * even a revocation could be read.
- */
-export function limitsWithin(limits: ConnectionLimits, descriptors: number): ConnectionLimits {
-  const maxStartups = Math.min(limits.maxStartups, Math.floor(descriptors / 4));
-  const maxClients = Math.min(limits.maxClients, Math.floor(descriptors / 2));
-  return {
-    ...limits,
-    maxStartups,
-    maxStartupsPerSource: Math.min(limits.maxStartupsPerSource, Math.ceil(maxStartups / 2)),
-    maxClients,
-    maxClientsPerIdentity: Math.min(limits.maxClientsPerIdentity, Math.ceil(maxClients / 2)),
-  };
 }

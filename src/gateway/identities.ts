@@ -2,7 +2,6 @@
 import { readSshRoots, readX509Roots } from "../ca/root_files.ts";
 import { CaError, type CertificateAuthority } from "../ca/types.ts";
 import type { Enrolment } from "../ca/enrolment.ts";
-import { tokenVerifier } from "../identity/token/mod.ts";
 import type { PrivateKey } from "../keys/private_key.ts";
 import type { Signer } from "../keys/types.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -21,12 +20,12 @@ import type { HttpsOptions } from "./https.ts";
 import { type IdentityServices, openIdentityServices } from "./identity_services.ts";
 import type { Keyring } from "./keyring.ts";
 import { OwnCertificates } from "./own_certificates.ts";
-import type { FollowedFiles } from "./reload.ts";
+import type { FollowedFiles } from "./following.ts";
 import { Remembered } from "./remembered.ts";
 import { Repeated } from "./repeated.ts";
-import { readText } from "./text_file.ts";
 import { readTlsIdentity } from "./tls_identity.ts";
-import type { EnrolledKeys, Trust, TrustedTokens } from "./trust.ts";
+import { trustedTokens } from "./trusted_tokens.ts";
+import type { EnrolledKeys, Trust } from "./trust.ts";
 import { describeAll, type Seen } from "./watch.ts";
 import { clientIdentityOf, readX509Files, type X509Roots } from "./x509_clients.ts";
 
@@ -59,7 +58,7 @@ export class GatewayIdentities {
   readonly #own: OwnCertificates;
   readonly #enrolled: EnrolledKeys;
   readonly #openTokens: Remembered<boolean>;
-  readonly #seen: { readonly x509: Seen; readonly tls: Seen; readonly roots: Seen };
+  readonly #seen: { readonly x509: Seen; readonly tls: Seen };
   #x509: X509Roots;
   #tls?: TlsIdentity;
   #stopWatching = () => {};
@@ -69,27 +68,23 @@ export class GatewayIdentities {
     const { config, files } = options;
     const look = (paths: readonly string[]) => describeAll(files, paths);
     // Before they are read: what changes meanwhile is noticed.
-    const [x509, tls, roots] = await Promise.all([
+    const [x509, tls] = await Promise.all([
       look(config.x509Roots.map(({ file }) => file)),
       look(config.tls ? [config.tls.certificate, config.tls.key] : []),
-      look(config.ca.keys.map(({ path }) => path)),
     ]);
     const read = {
       x509: await readX509Files(files, config.x509Roots),
       tls: config.tls && await readTlsIdentity(files, config.tls),
     };
     const services = await openIdentityServices({ ...options, trustDomains: issuerDomains(config) });
-    // Folders stand for files in them.
-    const inside = await look(services.rootFiles?.paths ?? []);
-    const seen = { x509, tls, roots: new Map([...inside, ...roots]) };
-    return new GatewayIdentities(options, services, read, seen);
+    return new GatewayIdentities(options, services, read, { x509, tls });
   }
 
   private constructor(
     options: GatewayIdentitiesOptions,
     services: IdentityServices,
     { x509, tls }: { readonly x509: X509Roots; readonly tls?: TlsIdentity },
-    seen: { readonly x509: Seen; readonly tls: Seen; readonly roots: Seen },
+    seen: { readonly x509: Seen; readonly tls: Seen },
   ) {
     const { config, hostKeys, clock } = options;
     this.#options = options;
@@ -139,24 +134,10 @@ export class GatewayIdentities {
 
   /** What logins are judged by. @param addresses where the gateway listens, as far as that is known */
   trust(keyring: Keyring, addresses: readonly TcpAddress[]): Trust {
-    return { keyring, tokens: this.#tokens(addresses), enrolment: this.#enrolled };
-  }
-
-  #tokens(addresses: readonly TcpAddress[]): TrustedTokens | undefined {
-    const { config, fetch, files, clock } = this.#options;
-    const issuers = issuersOf(config, addresses.map(({ port }) => port));
-    if (issuers.length === 0) return undefined;
-    const log = logger("gateway");
-    const others = [...config.userCas, ...config.x509Roots].flatMap(({ trustDomain }) => trustDomain ?? []);
-    const verifier = tokenVerifier(issuers, {
-      fetch,
-      readFile: (path) => readText(files, path),
-      clock,
-      trustDomains: [config.trustDomain, ...others],
-      domains: [config.domain],
-      onOutage: (reason) => log.warn("{reason}", { reason }),
-    });
-    return { verifier, issuers: new Set(issuers.map(({ issuer }) => issuer)) };
+    const { config } = this.#options;
+    const ports = addresses.map(({ port }) => port);
+    const tokens = trustedTokens(config, ports, { ...this.#options, log: logger("gateway") });
+    return { keyring, tokens, enrolment: this.#enrolled };
   }
 
   /** For web clients. @param trust as it is now */
@@ -189,6 +170,15 @@ export class GatewayIdentities {
     };
   }
 
+  /** To be called once `gateway` listens: tokens are for the ports that it really has. */
+  async listening(gateway: Pick<Gateway, "addresses" | "trust" | "apply">): Promise<void> {
+    if (this.#options.config.listen.some(({ port }) => port === 0)) {
+      await gateway.apply({ trust: this.trust(gateway.trust.keyring, gateway.addresses) });
+    }
+    // A file that is not there, or an issuer that cannot be reached, is better told now than to the first who comes.
+    void gateway.trust.tokens?.verifier.getKeys();
+  }
+
   /** Files that were read, for whoever follows them. */
   get followed(): FollowedFiles[] {
     const { config, files } = this.#options;
@@ -207,14 +197,14 @@ export class GatewayIdentities {
       ...rootFiles
         ? [{
           what: "roots of the certificate authority",
-          seen: this.#seen.roots,
+          seen: rootFiles.seen,
           reload: () => asStartError(rootFiles.reload()),
         }]
         : [],
     ];
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     this.#stopWatching();
     this.#own.stop();
     this.#services.close();

@@ -31,8 +31,8 @@ export interface IdentityServices {
   readonly enrolment: Enrolment;
   /** Of an authority with roots in files of the user's. */
   readonly rootFiles?: {
-    /** Every file and folder that was looked at the last time. */
-    readonly paths: readonly string[];
+    /** Every file and folder that was looked at, as it was before it was read. */
+    readonly seen: Seen;
     /** @returns what is to be watched from now on, as it was before it was read @throws {CaError} */
     readonly reload: () => Promise<Seen>;
   };
@@ -70,6 +70,8 @@ async function openLocal(parts: IdentityParts): Promise<IdentityServices> {
     Object.entries(Object.groupBy(keys, ({ kind }) => kind))
       .map(([kind, keys]) => [kind, keys.map(({ path }) => path)]),
   ) as RootFiles;
+  // Before they are read: what changes meanwhile is noticed.
+  const before = await describeAll(files, keys.map(({ path }) => path));
   const authority: LocalAuthority = await openAuthority({
     state,
     store,
@@ -94,27 +96,27 @@ async function openLocal(parts: IdentityParts): Promise<IdentityServices> {
     revocations: () => authority.revocations(),
     rotate: (kind, options) => authority.rotate(kind, options),
     enrolment,
-    ...(keys.length > 0 && { rootFiles: followedRoots(authority, files, keys) }),
+    ...(keys.length > 0 && { rootFiles: await followedRoots(authority, files, before) }),
     close: () => authority.close(),
   };
 }
 
-function followedRoots(
+/** @param before the configured paths, as they were before `authority` read them */
+async function followedRoots(
   authority: LocalAuthority,
   files: Files,
-  keys: GatewayConfig["ca"]["keys"],
-): NonNullable<IdentityServices["rootFiles"]> {
-  const paths = () => [...new Set([...keys.map(({ path }) => path), ...authority.watchedFiles])];
+  before: Seen,
+): Promise<NonNullable<IdentityServices["rootFiles"]>> {
+  const look = () => describeAll(files, [...before.keys(), ...authority.watchedFiles]);
   return {
-    get paths() {
-      return paths();
-    },
+    // Folders stand for files in them.
+    seen: new Map([...await look(), ...before]),
     async reload() {
       for (;;) {
-        const seen = await describeAll(files, paths());
+        const seen = await look();
         await authority.reload();
         // A file that is new among them may have changed since it was read.
-        if (paths().every((path) => seen.has(path))) return seen;
+        if (authority.watchedFiles.every((path) => seen.has(path))) return seen;
       }
     },
   };

@@ -3,9 +3,11 @@ import { parseRevokedKeys, type RevocationList } from "../cert/revocation.ts";
 import { isUnrestrictedLine, parseAuthorizedKeys } from "../keys/authorized_keys.ts";
 import { type Files, FilesError } from "../platform/files.ts";
 import { ifThere, readWholeFile } from "../platform/whole_file.ts";
+import type { StateFolder } from "../platform/state.ts";
 import type { GatewayConfig } from "./config.ts";
 import { StartError } from "./exit_codes.ts";
-import type { Keyring, KnownKey } from "./keyring.ts";
+import { keptKey } from "./host_keys.ts";
+import { type Keyring, type KnownKey, ownerKeys } from "./keyring.ts";
 import { listFolder, readText, readTrustedText } from "./text_file.ts";
 import { describe, type Seen } from "./watch.ts";
 
@@ -25,8 +27,8 @@ export interface LoadedKeyring {
   readonly warnings: readonly string[];
 }
 
-/** File name of the key that is made when there is no owner: in the state folder. */
-export const OWNER_KEY_NAME = "owner_ed25519";
+/** In the state folder: the key that is made when there is no owner. */
+const OWNER_KEY_NAME = "owner_ed25519";
 
 /** Where the keyring is read from. */
 export interface KeyringFiles {
@@ -67,6 +69,25 @@ export async function loadKeyring(
   const { known, seen, warnings } = reading;
   const keyring = makeKeyring(known, config.trustDomain, [...revocations.values()]);
   return { keyring, seen, revocations, warnings };
+}
+
+/** What a gateway begins with. */
+export interface Owners {
+  readonly loaded: LoadedKeyring;
+  /** Path of the key that was once made for want of an owner, where there is no other. */
+  readonly madeOwnerKey?: string;
+}
+
+/** As {@link loadKeyring}; where that finds no owner and no files are configured, one's key is made. @throws {StartError} */
+export async function loadOrMakeOwners(keys: KeyringFiles, state: StateFolder): Promise<Owners> {
+  const loaded = await loadKeyring(keys);
+  if (keys.config.authorizedKeys) return { loaded };
+  const isMade = ({ source }: KnownKey) => source.startsWith(`${state.path}/`);
+  const madeOwnerKey = `${state.path}/${OWNER_KEY_NAME}`;
+  const owners = ownerKeys(loaded.keyring);
+  if (owners.length > 0) return owners.every(isMade) ? { loaded, madeOwnerKey } : { loaded };
+  await keptKey(state, OWNER_KEY_NAME, "owner of the ssh-mesh gateway");
+  return { loaded: await loadKeyring(keys), madeOwnerKey };
 }
 
 /** @param trustDomain the gateway's own: nobody else's e-mail addresses lie under it */

@@ -1,20 +1,25 @@
-/** What to type next: printed when the gateway is ready. */
+/** What is printed when the gateway is ready: for people what to type next, for programs where it is. */
 import { formatKnownHost, hostName } from "../keys/known_hosts.ts";
 import type { PublicKey } from "../keys/types.ts";
 import { formatAddress, type TcpAddress } from "../platform/net.ts";
 
 export interface SetupFacts {
-  /** Where it listens. */
-  readonly address: TcpAddress;
+  /** Where it listens, one at least. */
+  readonly addresses: readonly TcpAddress[];
+  /** Where metrics are, if anywhere. */
+  readonly admin?: TcpAddress;
   readonly domain: string;
   readonly hostKey: PublicKey;
-  readonly owners: readonly { readonly fingerprint: string; readonly source: string }[];
+  /** Path of the state folder. */
+  readonly state: string;
+  /** Of keys, each with the file and line that it stands in. */
+  readonly owners: readonly { readonly source: string }[];
   /** Path of an owner key that was made because there was none. */
   readonly madeOwnerKey?: string;
 }
 
 /** Host to type for people on this machine: any address listens on loopback too. */
-export function reachableHost({ hostname }: TcpAddress): string {
+function reachableHost({ hostname }: TcpAddress): string {
   return hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname;
 }
 
@@ -24,15 +29,35 @@ function listeningText(address: TcpAddress): string {
   return everywhere ? `port ${address.port} of every address of this machine` : formatAddress(address);
 }
 
-/** Lines for a terminal. */
-export async function setupText(facts: SetupFacts): Promise<string[]> {
-  const { address: { port }, domain, hostKey, owners, madeOwnerKey: made } = facts;
-  const host = reachableHost(facts.address);
+/** Lines of either kind. */
+export async function readyLines(format: "json" | "text", facts: SetupFacts): Promise<string[]> {
+  return format === "json" ? [JSON.stringify(await readyRecord(facts))] : await setupText(facts);
+}
+
+async function readyRecord(facts: SetupFacts) {
+  const { addresses, admin, hostKey, state, madeOwnerKey } = facts;
+  const listeners = addresses.map(formatAddress);
+  return {
+    event: "ready",
+    listen: listeners[0],
+    listeners,
+    admin: admin && formatAddress(admin),
+    fingerprint: await hostKey.fingerprint(),
+    known_hosts: await knownHostsLine(facts),
+    owner_key: madeOwnerKey,
+    state,
+  };
+}
+
+async function setupText(facts: SetupFacts): Promise<string[]> {
+  const { addresses: [address], domain, hostKey, owners, madeOwnerKey: made } = facts;
+  const { port } = address;
+  const host = reachableHost(address);
   const gateway = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const login = `ssh -p ${port}${made ? ` -i ${made}` : ""}`;
   const node = `web.${domain}`;
   return [
-    `Listening on ${listeningText(facts.address)}; host key ${await hostKey.fingerprint()}`,
+    `Listening on ${listeningText(address)}; host key ${await hostKey.fingerprint()}`,
     made ? `No key of an owner was found, so one was made: ${made}` : `Owners: ${ownersText(owners)}`,
     "",
     "Trust the host key, once:",
@@ -56,7 +81,7 @@ export async function setupText(facts: SetupFacts): Promise<string[]> {
 }
 
 /** For the address that is printed, and the gateway's own name. */
-export async function knownHostsLine({ address, domain, hostKey }: SetupFacts): Promise<string> {
+async function knownHostsLine({ addresses: [address], domain, hostKey }: SetupFacts): Promise<string> {
   const names = new Set([reachableHost(address), domain].map((name) => hostName(name, address.port)));
   return await formatKnownHost([...names].join(","), hostKey);
 }

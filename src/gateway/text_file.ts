@@ -2,10 +2,20 @@
 import { decodeText } from "../bytes/bytes.ts";
 import { type Files, FilesError, FileType, isType } from "../platform/files.ts";
 import { readWholeFile } from "../platform/whole_file.ts";
+import { StartError } from "./exit_codes.ts";
 
 /** As UTF-8. @throws {FilesError} */
 export async function readText(files: Files, path: string): Promise<string> {
   return decodeText((await readWholeFile(files, path)).bytes);
+}
+
+/** As {@link readText}, for files that the user named. @throws {StartError} `files` */
+export async function readNamed(files: Files, path: string): Promise<string> {
+  try {
+    return await readText(files, path);
+  } catch (cause) {
+    throw new StartError("files", `${path} cannot be read: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Permission bit that lets everybody on the machine write. */

@@ -27,7 +27,8 @@ Deno.test("no token calls its bearer like a node, where the trust domain is not 
     defaultState: folder.path,
   });
   const store = openMemoryStore();
-  const identities = await GatewayIdentities.open({
+  await using _store = { [Symbol.asyncDispose]: () => store.close() };
+  using identities = await GatewayIdentities.open({
     config,
     hostKeys: [],
     state: new MemoryState() as never,
@@ -38,19 +39,14 @@ Deno.test("no token calls its bearer like a node, where the trust domain is not 
     clock: systemClock,
     audit: new Audit({ clock: systemClock, write: () => {} }),
   });
-  try {
-    const { tokens } = identities.trust(makeKeyring([], config.trustDomain), config.listen);
-    const nameOf = async (sub: string) => {
-      const token = await new SignJWT().setProtectedHeader({ alg: "ES256", kid: "1" }).setIssuer(issuer)
-        .setSubject(sub).setAudience("ssh://gw.example").setIssuedAt().setExpirationTime("1h").sign(
-          privateKey,
-        );
-      return (await tokens!.verifier.verify(token, Date.now())).identity.name;
-    };
-    assert.equal(await nameOf("web"), "web");
-    await assert.rejects(nameOf("web.gw.example"), /would read as a node of gw\.example/);
-  } finally {
-    identities.close();
-    await store.close();
-  }
+  const { tokens } = identities.trust(makeKeyring([], config.trustDomain), config.listen);
+  const nameOf = async (sub: string) => {
+    const token = await new SignJWT().setProtectedHeader({ alg: "ES256", kid: "1" }).setIssuer(issuer)
+      .setSubject(sub).setAudience("ssh://gw.example").setIssuedAt().setExpirationTime("1h").sign(
+        privateKey,
+      );
+    return (await tokens!.verifier.verify(token, Date.now())).identity.name;
+  };
+  assert.equal(await nameOf("web"), "web");
+  await assert.rejects(nameOf("web.gw.example"), /would read as a node of gw\.example/);
 });

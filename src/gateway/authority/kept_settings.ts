@@ -24,8 +24,24 @@ export async function keepSettings(
   await state.write(NAME, encodeText(JSON.stringify(kept)));
 }
 
+/**
+ * As the authority of this folder runs, or as `config` says where none ever did.
+ * @throws {StartError} `usage` when `domain`, which the user named, is another one; `state`
+ */
+export async function settingsHere(
+  state: Pick<StateFolder, "read" | "path">,
+  config: KeptSettings,
+  { domain }: { readonly domain?: unknown },
+): Promise<KeptSettings> {
+  const kept = await keptSettings(state);
+  if (kept && domain !== undefined && kept.domain !== config.domain) {
+    throw new StartError("usage", `--domain: the authority here is ${kept.domain}`);
+  }
+  return kept ?? config;
+}
+
 /** Undefined when no authority has run here. @throws {StartError} `state` */
-export async function keptSettings(
+async function keptSettings(
   state: Pick<StateFolder, "read" | "path">,
 ): Promise<KeptSettings | undefined> {
   const content = await state.read(NAME);

@@ -5,6 +5,7 @@ import { authorize, type Policy, policyGroupsOf } from "../../identity/policy/mo
 import type { Clock } from "../../platform/clock.ts";
 import type { Net, NetConnection, NetListener, TcpAddress } from "../../platform/net.ts";
 import type { Web, WebServer } from "../../platform/web.ts";
+import { untilAborted } from "../../streams/until_aborted.ts";
 import type { Audit } from "../../telemetry/audit.ts";
 import { logger } from "../../telemetry/log.ts";
 import { Admission, type AdmissionLimits } from "../admission.ts";
@@ -129,12 +130,17 @@ export class AuthorityServer {
     this.#roots = roots;
   }
 
-  /** Takes no more connections, and lets requests that have begun finish for at most `grace` milliseconds. */
-  async close(grace: number): Promise<void> {
+  /**
+   * Takes no more connections, and lets requests that have begun finish for at most `grace` milliseconds.
+   * @param signal ends the waiting at once, for a process that ends then
+   */
+  async close(grace: number, signal?: AbortSignal): Promise<void> {
     for (const listener of this.#listeners) listener.close();
     this.#follower.stop();
     this.#certificate.stop();
-    await this.#web.close(grace);
+    await untilAborted(this.#web.close(grace), signal).catch((error) => {
+      if (error !== signal?.reason) throw error;
+    });
   }
 
   async #accept(listener: NetListener): Promise<void> {

@@ -1,9 +1,10 @@
-/** What to type next: printed when an authority is ready. */
-import { formatHostPort } from "../../platform/net.ts";
+/** What is printed when an authority is ready: for people what to type next, for programs where it is. */
+import { formatAddress, formatHostPort, type TcpAddress } from "../../platform/net.ts";
 
 export interface AuthorityFacts {
   readonly domain: string;
-  readonly port: number;
+  /** Where it listens, one at least. */
+  readonly addresses: readonly TcpAddress[];
   /** Path of the state folder. */
   readonly state: string;
   /** What is typed for the authority, and for a gateway. */
@@ -15,12 +16,28 @@ export interface AuthorityFacts {
 }
 
 /** `https://ca.example.com:15443`: what gateways are told. */
-export function authorityUrl({ domain, port }: Pick<AuthorityFacts, "domain" | "port">): string {
+function authorityUrl({ domain, addresses: [{ port }] }: AuthorityFacts): string {
   return `https://${formatHostPort(domain, port)}`;
 }
 
-/** Lines for a terminal. */
-export function authoritySetupText(facts: AuthorityFacts): string[] {
+/** Lines of either kind. */
+export function authorityReadyLines(format: "json" | "text", facts: AuthorityFacts): string[] {
+  return format === "json" ? [JSON.stringify(readyRecord(facts))] : setupText(facts);
+}
+
+function readyRecord(facts: AuthorityFacts) {
+  const listeners = facts.addresses.map(formatAddress);
+  return {
+    event: "ready",
+    listen: listeners[0],
+    listeners,
+    url: authorityUrl(facts),
+    root_fingerprint: facts.rootFingerprint,
+    state: facts.state,
+  };
+}
+
+function setupText(facts: AuthorityFacts): string[] {
   const { state, commands, rootFingerprint, hasPolicy } = facts;
   const url = authorityUrl(facts);
   return [
