@@ -115,6 +115,7 @@ Deno.test("a line that is wrong in any way grants nothing and says why", () => {
 Deno.test("from and expiry-time decide whether a line counts, and the next may still let the key in", () => {
   const { keys } = parseAuthorizedKeys(
     [
+      `from="",command="nowhere" ${plain}`,
       `from="10.0.0.0/8",command="inside" ${plain}`,
       `expiry-time="20270101Z",command="early" ${plain}`,
       `cert-authority ${plain}`,

@@ -43,6 +43,8 @@ export interface KeyAgreementEvents {
   fail(error: SshError): void;
   /** An exchange is complete. @param first the connection's first */
   complete(first: boolean): void;
+  /** A message that was held back may be sent now. */
+  release(message: Bytes): void;
 }
 
 /** All key exchanges of one connection, one at a time; what they change, they change in its stream. */
@@ -265,9 +267,10 @@ export class KeyAgreement {
         config.role === "server" ? encodeServerExtInfo(config.signatureAlgorithms) : encodeClientExtInfo(),
       );
     }
-    for (const message of this.#held) this.#stream.send(message);
+    const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;
     this.#stream.hold = false;
+    for (const message of held) this.#events.release(message);
   }
 }

@@ -33,6 +33,12 @@ export const MAX_HELD_DURING_KEX = 1024 * 1024;
 /** How long a key exchange may take from KEXINIT to the peer's NEWKEYS. */
 export const KEX_DEADLINE_MS = 60_000;
 
+/**
+ * Key exchanges that a stranger may ask for after the first, each of which costs a signature. Nobody needs one before
+ * authentication.
+ */
+export const MAX_RENEWALS_BEFORE_AUTH = 4;
+
 /** Bytes in either direction after which keys are renewed (RFC 4253 §9). */
 export const REKEY_BYTES = 1024 * 1024 * 1024;
 

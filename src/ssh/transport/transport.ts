@@ -18,7 +18,7 @@ import { type ExtInfo, NO_EXTENSIONS, parseExtInfo } from "./ext_info.ts";
 import type { ProvenHostKey } from "./host_key.ts";
 import { exchangeIdentification } from "./identification.ts";
 import { KeyAgreement } from "./key_agreement.ts";
-import { AUTH_GRANULARITY, MAX_PACKET_LENGTH } from "./limits.ts";
+import { AUTH_GRANULARITY, MAX_PACKET_LENGTH, MAX_RENEWALS_BEFORE_AUTH } from "./limits.ts";
 import { Mailbox } from "./mailbox.ts";
 import { PacketStream } from "./packet_stream.ts";
 
@@ -42,6 +42,7 @@ export class Transport {
   #keys?: KeyAgreement;
   #peerVersion = "";
   #extensions: ExtInfo = NO_EXTENSIONS;
+  #renewalsBeforeAuth = 0;
   /** Settles {@link start}. */
   readonly #started = deferred();
   /** For authentication. */
@@ -188,6 +189,7 @@ export class Transport {
         {
           fail: (error) => this.#fail(error),
           complete: (first) => first ? this.#keyed() : this.#renewWhenDue(),
+          release: (message) => this.send(message),
         },
       );
       this.#keys.start();
@@ -286,12 +288,19 @@ export class Transport {
       [Msg.EXT_INFO]: (transport, payload) => {
         transport.#extensions = parseExtInfo(payload, transport.#extensions);
       },
-      [Msg.KEXINIT]: (transport, payload) => transport.#keys!.receiveInit(payload.slice()),
+      [Msg.KEXINIT]: (transport, payload) => transport.#exchangeKeys(payload.slice()),
       [Msg.NEWKEYS]: (transport) => transport.#keys!.receiveNewKeys(),
       [Msg.PING]: (transport, payload) =>
         transport.send(new Writer(payload.length).byte(Msg.PONG).bytes(payload.subarray(1)).finish()),
       [Msg.PONG]: (transport) => transport.#pings.shift()?.(transport.#config.clock.monotonic()),
     };
+
+  #exchangeKeys(init: Bytes): Promise<void> {
+    if (this.#phase === "auth" && ++this.#renewalsBeforeAuth > MAX_RENEWALS_BEFORE_AUTH) {
+      throw new SshError("limit", "too many key exchanges before authentication");
+    }
+    return this.#keys!.receiveInit(init);
+  }
 
   async #handleOnceAttached(payload: Bytes): Promise<void> {
     await this.#attached.promise;

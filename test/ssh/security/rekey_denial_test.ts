@@ -2,9 +2,16 @@
 import assert from "node:assert/strict";
 import { EMPTY } from "../../../src/bytes/bytes.ts";
 import type { Channel } from "../../../src/ssh/connection/types.ts";
-import { KEX_DEADLINE_MS, MAX_HELD_DURING_KEX, SEND_HIGH_WATER } from "../../../src/ssh/transport/limits.ts";
+import {
+  KEX_DEADLINE_MS,
+  MAX_HELD_DURING_KEX,
+  MAX_RENEWALS_BEFORE_AUTH,
+  SEND_HIGH_WATER,
+} from "../../../src/ssh/transport/limits.ts";
+import { ServiceRequest, UserauthRequest } from "../../../src/ssh/auth/messages.ts";
 import { channelOpen, globalRequest } from "../../../src/ssh/wire/channel_messages.ts";
 import { Msg } from "../../../src/ssh/wire/numbers.ts";
+import { deferred } from "../../../src/streams/deferred.ts";
 import { FakeClock, settle } from "../../support/fake_clock.ts";
 import { deadline } from "../../support/wait.ts";
 import { againstServer } from "../hand_peer.ts";
@@ -179,4 +186,51 @@ Deno.test("a later key exchange that shares nothing ends the connection", async 
   peer.send(empty);
   peer.receiveAll();
   assert.match((await server.closed)!.message, /no common key exchange method/);
+});
+
+Deno.test("a key exchange that the client begins while it is being authenticated delays its success, and no more", async () => {
+  const asked = deferred();
+  const decided = deferred();
+  const pair = againstServer({
+    auth: {
+      none: async () => {
+        asked.resolve();
+        await decided.promise;
+        return { result: "accepted", identity: "ann" };
+      },
+    },
+    prepare: (connection) => connection.onGlobalRequest = () => true,
+  });
+  await using _ = pair;
+  const { peer } = pair;
+  await peer.identify();
+  await peer.exchangeKeys();
+  peer.send(ServiceRequest.encode({ service: "ssh-userauth" }));
+  peer.send(
+    UserauthRequest.encode({ user: "ann", service: "ssh-connection", method: "none", fields: EMPTY }),
+  );
+  await asked.promise;
+  peer.sendKexInit();
+  await peer.receiveKexInit();
+  decided.resolve();
+  const server = await pair.library;
+  await peer.sendMethod();
+  await peer.receiveMethod();
+  peer.sendNewKeys();
+  await peer.receiveNewKeys();
+  await peer.receiveNumber(Msg.USERAUTH_SUCCESS);
+  // Connected in every respect: packets may be large, messages of the connection protocol come through.
+  peer.send(globalRequest("x", true, new Uint8Array(200_000)));
+  await deadline(peer.receiveNumber(Msg.REQUEST_SUCCESS), "the answer");
+  assert.equal(server.channelCount, 0);
+});
+
+Deno.test("before authentication a client gets a few key exchanges and no more", async () => {
+  await using pair = againstServer();
+  const { peer } = pair;
+  await peer.identify();
+  for (let i = 0; i <= MAX_RENEWALS_BEFORE_AUTH; i++) await peer.exchangeKeys();
+  peer.sendKexInit();
+  assert.match((await deadline(peer.goodbye(), "the end"))!, /too many key exchanges/);
+  await assert.rejects(pair.library, { code: "limit" });
 });
