@@ -49,13 +49,17 @@ export const WEB_BOUNDS: WebBounds = {
 export const denoWeb: Web = { createServer: (options) => createWebServer(options) };
 
 /** As {@link denoWeb} makes them, with other bounds. */
-export function createWebServer(options: WebServerOptions, bounds: Partial<WebBounds> = {}): WebServer {
+export function createWebServer<C>(
+  options: WebServerOptions<C>,
+  bounds: Partial<WebBounds> = {},
+): WebServer<C> {
   return new NodeWebServer(options, { ...WEB_BOUNDS, ...bounds });
 }
 
 /** One connection whose handshake is done. */
-interface Client {
+interface Client<C> {
   readonly remote: TcpAddress;
+  readonly context: C;
   readonly certificates?: readonly Bytes[];
   readonly names: TlsNames;
   /** Why every request is refused: the client's certificate. */
@@ -66,17 +70,17 @@ interface Client {
   over: boolean;
 }
 
-class NodeWebServer implements WebServer {
-  readonly #options: WebServerOptions;
+class NodeWebServer<C> implements WebServer<C> {
+  readonly #options: WebServerOptions<C>;
   readonly #bounds: WebBounds;
   readonly #http: Server;
   /** Connections, before and after the handshake. */
   readonly #open = new Set<NodeDuplex>();
-  readonly #clients = new Map<TLSSocket, Client>();
+  readonly #clients = new Map<TLSSocket, Client<C>>();
   #closing = false;
   #whenEmpty?: () => void;
 
-  constructor(options: WebServerOptions, bounds: WebBounds) {
+  constructor(options: WebServerOptions<C>, bounds: WebBounds) {
     this.#options = options;
     this.#bounds = bounds;
     this.#http = createHttpServer({
@@ -95,7 +99,7 @@ class NodeWebServer implements WebServer {
     this.#http.on("connect", (_incoming, socket) => socket.end(rawAnswer("405 Method Not Allowed")));
   }
 
-  async serve(connection: PlainDuplex, remote: TcpAddress): Promise<void> {
+  async serve(connection: PlainDuplex, remote: TcpAddress, context: C): Promise<void> {
     const duplex = new NodeDuplex(connection);
     // Failures show in the handshake and in requests; here they would only end the process.
     duplex.on("error", () => {});
@@ -103,10 +107,10 @@ class NodeWebServer implements WebServer {
     if (this.#closing) return void duplex.destroy();
     this.#open.add(duplex);
     try {
-      const { socket, client } = await this.#handshake(duplex, remote);
+      const { socket, certificate } = await this.#handshake(duplex);
       socket.on("error", () => duplex.destroy());
       socket.once("close", () => duplex.destroy());
-      this.#clients.set(socket, client);
+      this.#clients.set(socket, this.#newClient(socket, certificate, remote, context));
       try {
         if (this.#closing) socket.destroy();
         else this.#http.emit("connection", socket);
@@ -138,7 +142,7 @@ class NodeWebServer implements WebServer {
   }
 
   /** TLS on `duplex`. A server for each connection: certificates and roots are those of the moment. */
-  #handshake(duplex: NodeDuplex, remote: TcpAddress): Promise<{ socket: TLSSocket; client: Client }> {
+  #handshake(duplex: NodeDuplex): Promise<{ socket: TLSSocket; certificate: string }> {
     const { certificate, privateKey } = this.#options.tls();
     const roots = this.#options.clientRoots();
     const server = createTlsServer({
@@ -162,13 +166,14 @@ class NodeWebServer implements WebServer {
       duplex.once("close", () => fail(new Error("the client went away during the TLS handshake")));
       server.once("secureConnection", (socket: TLSSocket) => {
         clearTimeout(timer);
-        resolve({ socket, client: this.#newClient(socket, certificate, remote) });
+        resolve({ socket, certificate });
       });
       server.emit("connection", duplex);
     });
   }
 
-  #newClient(socket: TLSSocket, certificate: string, remote: TcpAddress): Client {
+  /** @param certificate the server's, in that handshake */
+  #newClient(socket: TLSSocket, certificate: string, remote: TcpAddress, context: C): Client<C> {
     const own = new X509Certificate(certificate);
     const { servername } = socket as TLSSocket & { servername?: string | false };
     const names: TlsNames = {
@@ -176,7 +181,7 @@ class NodeWebServer implements WebServer {
       covers: (name) => (isIP(name) ? own.checkIP(name) : own.checkHost(name)) !== undefined,
     };
     const certificates = sentCertificates(socket);
-    const common = { remote, names, requests: 0, over: false };
+    const common = { remote, context, names, requests: 0, over: false };
     if (certificates.length === 0) return common;
     if (socket.authorized) return { ...common, certificates };
     const refusal = `the client certificate is not accepted: ${whyRefused(certificates[0])}`;
@@ -211,11 +216,11 @@ class NodeWebServer implements WebServer {
 
   /** The answer, and whether it is the connection's last. */
   async #respond(
-    client: Client,
+    client: Client<C>,
     incoming: IncomingMessage,
     signal: AbortSignal,
   ): Promise<{ response: Response; last: boolean }> {
-    const { names, refusal, remote, certificates } = client;
+    const { names, refusal, remote, certificates, context } = client;
     const refuse = (status: number, why: string) => {
       client.over = true;
       const headers = { "content-type": "text/plain; charset=utf-8" };
@@ -235,7 +240,7 @@ class NodeWebServer implements WebServer {
     }
     try {
       const exchange = { request, remote, ...(certificates && { clientCertificates: certificates }) };
-      const response = await this.#options.handler(exchange);
+      const response = await this.#options.handler(exchange, context);
       const last = response.headers.get("connection") === "close";
       client.over ||= last;
       return { response, last };

@@ -131,7 +131,7 @@ export class Entrance {
       },
     };
     try {
-      return await https.serve(connection, { ...remote }, visit);
+      return await https.serve(connection, remote, visit);
     } finally {
       webPlace.release();
     }

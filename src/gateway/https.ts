@@ -7,10 +7,10 @@ import { formatAddress, type TcpAddress } from "../platform/net.ts";
 import type { TlsIdentity, Web, WebServer } from "../platform/web.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
 import { logger } from "../telemetry/log.ts";
+import { Guesses } from "./guesses.ts";
 import { heldNames } from "./held_names.ts";
 import { authorityLines } from "./known_hosts.ts";
 import type { GatewayParts } from "./parts.ts";
-import { boundedRefusals } from "./refused_requests.ts";
 import type { Trust } from "./trust.ts";
 
 /** What the web needs beside the gateway's own parts. */
@@ -43,13 +43,17 @@ export interface Visit {
   readonly onRefused: () => void;
 }
 
+/** One connection, as its requests find it. */
+interface Caller {
+  readonly onRequest: () => void;
+  readonly guesses: Guesses;
+}
+
 export class HttpsDoor {
-  readonly #server: WebServer;
+  readonly #server: WebServer<Caller>;
   readonly #clock: Clock;
   readonly #options: HttpsOptions;
   readonly #loginGrace: number;
-  /** By the address object that came with it: what a connection's requests tell. */
-  readonly #visits = new WeakMap<TcpAddress, Visit>();
 
   /** Undefined where there is no authority: then there is no API. */
   static open(options: HttpsOptions, surroundings: HttpsSurroundings): HttpsDoor | undefined {
@@ -68,16 +72,16 @@ export class HttpsDoor {
     api: ApiOptions,
   ) {
     const log = logger("gateway");
-    const answer = boundedRefusals(apiHandler(api), (remote) => this.#visits.get(remote)?.onRefused());
+    const answer = apiHandler(api);
     this.#options = options;
     this.#clock = parts.clock;
     this.#loginGrace = loginGrace;
-    this.#server = options.web.createServer({
+    this.#server = options.web.createServer<Caller>({
       tls: () => options.tls()!,
       clientRoots: () => [...trust().authority?.x509 ?? [], ...options.clientRoots()],
-      handler: (exchange) => {
-        this.#visits.get(exchange.remote)?.onRequest();
-        return answer(exchange);
+      handler: (exchange, { onRequest, guesses }) => {
+        onRequest();
+        return guesses.answer(() => answer(exchange));
       },
       onFailure: ({ stage, remote, error }) => {
         log.info("HTTPS from {remote} failed at the {stage}: {reason}", {
@@ -91,7 +95,6 @@ export class HttpsDoor {
 
   /**
    * Serves one connection to its end; one that sends no request in time is closed. Never rejects.
-   * @param remote an object for this connection alone
    * @returns whether it sent any request
    */
   async serve(connection: PlainDuplex, remote: TcpAddress, visit: Visit): Promise<boolean> {
@@ -101,19 +104,15 @@ export class HttpsDoor {
     }
     let heard = false;
     const cancel = this.#clock.after(this.#loginGrace, () => connection.close());
-    this.#visits.set(remote, {
-      onRequest: () => {
-        cancel();
-        if (!heard) visit.onRequest();
-        heard = true;
-      },
-      onRefused: visit.onRefused,
-    });
+    const onRequest = () => {
+      cancel();
+      if (!heard) visit.onRequest();
+      heard = true;
+    };
     try {
-      await this.#server.serve(connection, remote);
+      await this.#server.serve(connection, remote, { onRequest, guesses: new Guesses(visit.onRefused) });
     } finally {
       cancel();
-      this.#visits.delete(remote);
     }
     return heard;
   }

@@ -22,13 +22,14 @@ export interface TlsIdentity {
   readonly privateKey: string;
 }
 
-export interface WebServerOptions {
+/** @typeParam C what the server is told of a connection, and gives back with each of its requests */
+export interface WebServerOptions<C> {
   /** Asked for each connection: certificates are renewed. */
   readonly tls: () => TlsIdentity;
   /** Roots of client certificates, PEM. Asked for each connection. None: clients are not asked for one. */
   readonly clientRoots: () => readonly string[];
   /** A response with `connection: close` is the connection's last. */
-  readonly handler: (exchange: WebExchange) => Response | Promise<Response>;
+  readonly handler: (exchange: WebExchange, context: C) => Response | Promise<Response>;
   /**
    * Told why a connection or request got no answer of the handler's: for the log. `Error.message` is one clause; what the
    * peer sent in it is printable.
@@ -43,17 +44,18 @@ export interface WebFailure {
   readonly error: Error;
 }
 
-export interface WebServer {
+export interface WebServer<C> {
   /**
    * Serves one connection until it ends: TLS, then HTTP/1.1. Bytes that were looked at are still to be read from it.
    * Slow handshakes, heads and bodies are cut off. Never rejects.
+   * @param context of this connection, for {@link WebServerOptions.handler}
    */
-  serve(connection: PlainDuplex, remote: TcpAddress): Promise<void>;
+  serve(connection: PlainDuplex, remote: TcpAddress, context: C): Promise<void>;
   /** Lets requests that have begun finish, for at most `grace` milliseconds. */
   close(grace: number): Promise<void>;
 }
 
 /** Makes web servers. */
 export interface Web {
-  createServer(options: WebServerOptions): WebServer;
+  createServer<C>(options: WebServerOptions<C>): WebServer<C>;
 }

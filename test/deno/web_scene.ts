@@ -2,7 +2,7 @@
 import { denoNet } from "../../src/deno/net.ts";
 import { createWebServer, type WebBounds } from "../../src/deno/web.ts";
 import type { TcpAddress } from "../../src/platform/net.ts";
-import type { WebExchange, WebFailure, WebServerOptions } from "../../src/platform/web.ts";
+import type { WebFailure, WebServerOptions } from "../../src/platform/web.ts";
 import type { PlainDuplex } from "../../src/streams/duplex.ts";
 import { node, type TestAuthority, testAuthority } from "../support/authority.ts";
 
@@ -17,11 +17,12 @@ export interface WebScene extends AsyncDisposable {
   close(grace: number): Promise<void>;
 }
 
+/** @param handler its connections have as context how many came before them */
 export async function webScene(
-  handler: (exchange: WebExchange) => Response | Promise<Response>,
+  handler: WebServerOptions<number>["handler"],
   options: {
     readonly bounds?: Partial<WebBounds>;
-    readonly web?: Partial<WebServerOptions>;
+    readonly web?: Partial<WebServerOptions<number>>;
     readonly authority?: TestAuthority;
     /** What stands between the listener and the server. */
     readonly through?: (connection: PlainDuplex) => Promise<PlainDuplex>;
@@ -44,10 +45,13 @@ export async function webScene(
   }, { check: 20, ...options.bounds });
   const listener = await denoNet.listen({ transport: "tcp", hostname: "127.0.0.1", port: 0 });
   const { port } = listener.address as TcpAddress;
+  let count = 0;
   const serving = new Set<Promise<void>>();
   const accepting = (async () => {
     for await (const connection of listener) {
-      const served = through(connection).then((each) => server.serve(each, connection.remote as TcpAddress))
+      const context = count++;
+      const served = through(connection)
+        .then((each) => server.serve(each, connection.remote as TcpAddress, context))
         .finally(() => serving.delete(served));
       serving.add(served);
     }

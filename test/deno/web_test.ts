@@ -110,6 +110,19 @@ Deno.test("a connection serves several requests", async () => {
   assert.match(await text, /\/one[^]*\/two[^]*\/three/);
 });
 
+Deno.test("each request comes with what was said of its connection", async () => {
+  await using scene = await webScene((_exchange, context) => new Response(`[${context}]`));
+  const sockets = [];
+  // The second has its handshake behind it before the first one asks.
+  for (let i = 0; i < 2; i++) sockets.push(await tlsConnect(scene.port, { ca: scene.authority.certificate }));
+  const texts = sockets.map(textUntilClose);
+  for (const ending of ["", "connection: close\r\n"]) {
+    for (const socket of sockets) socket.write(`GET / HTTP/1.1\r\nhost: localhost\r\n${ending}\r\n`);
+  }
+  const told = (await Promise.all(texts)).map((text) => text.match(/\[\d\]/g));
+  assert.deepEqual(told, [["[0]", "[0]"], ["[1]", "[1]"]]);
+});
+
 Deno.test("HEAD has the headers and no body", async () => {
   await using scene = await webScene(() =>
     new Response("hello", { headers: { "content-length": "5", x: "y" } })

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { decodeText, encodeText } from "../../src/bytes/bytes.ts";
 import { SILENCE } from "../../src/gateway/protocol.ts";
-import { MAX_REFUSED } from "../../src/gateway/refused_requests.ts";
+import { MAX_REFUSED } from "../../src/gateway/guesses.ts";
 import { encodeBase64 } from "../../src/bytes/encoding.ts";
 import { makeClientKey } from "../../src/ca/client_key.ts";
 import { testAuthority, workload } from "../support/authority.ts";

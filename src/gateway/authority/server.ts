@@ -9,11 +9,11 @@ import { untilAborted } from "../../streams/until_aborted.ts";
 import type { Audit } from "../../telemetry/audit.ts";
 import { logger } from "../../telemetry/log.ts";
 import { Admission, type AdmissionLimits } from "../admission.ts";
+import { Guesses } from "../guesses.ts";
 import type { IdentityServices } from "../identity_services.ts";
 import { makeKeyring } from "../keyring_files.ts";
 import { authorityLines } from "../known_hosts.ts";
 import { AuthorityFollower } from "../own_authority.ts";
-import { boundedRefusals } from "../refused_requests.ts";
 import { TlsCertificate } from "../tls_identity.ts";
 import type { OwnAuthority, Trust, TrustedTokens } from "../trust.ts";
 import { clientIdentityOf, type X509Roots } from "../x509_clients.ts";
@@ -48,7 +48,7 @@ export class AuthorityServer {
   readonly #parts: AuthorityServerParts;
   readonly #certificate: TlsCertificate;
   readonly #follower: AuthorityFollower;
-  readonly #web: WebServer;
+  readonly #web: WebServer<Guesses>;
   readonly #listeners: NetListener[] = [];
   /** All connections are among its startups: who is a client shows with each request anew. */
   readonly #admission: Admission;
@@ -83,17 +83,15 @@ export class AuthorityServer {
         await this.#certificate.check(own);
       },
     });
-    this.#web = parts.web.createServer({
+    const answer = apiHandler(this.#api());
+    this.#web = parts.web.createServer<Guesses>({
       tls: () => {
         const { identity } = this.#certificate;
         if (!identity) throw new Error("there is no valid certificate for HTTPS");
         return identity;
       },
       clientRoots: () => [...this.#own?.x509 ?? [], ...this.#roots.pem],
-      handler: boundedRefusals(
-        apiHandler(this.#api()),
-        ({ hostname }) => this.#admission.punish(hostname, "refused"),
-      ),
+      handler: (exchange, guesses) => guesses.answer(() => answer(exchange)),
       onFailure: ({ stage, remote, error }) => {
         log.info("HTTPS from {remote} failed at the {stage}: {reason}", {
           remote: remote.hostname,
@@ -152,7 +150,8 @@ export class AuthorityServer {
     const place = this.#admission.admit(remote.hostname, 0);
     if (typeof place === "string") return connection.close();
     try {
-      await this.#web.serve(connection, remote);
+      const guesses = new Guesses(() => this.#admission.punish(remote.hostname, "refused"));
+      await this.#web.serve(connection, remote, guesses);
     } finally {
       place.release();
     }
