@@ -5,6 +5,7 @@ import { parseDialRange } from "../identity/ranges.ts";
 import type { Signer } from "../keys/types.ts";
 import { decodeAllowDial, decodeInstance, encodeUserCas, MeshRequest } from "../mesh/requests.ts";
 import type { OpenRequest } from "../routing/target.ts";
+import { ChannelOpenReason } from "../ssh/error.ts";
 import { announceHostKeys } from "../ssh/connection/host_key_rotation.ts";
 import { keepAlive } from "../ssh/connection/keepalive.ts";
 import { Router } from "../ssh/connection/router.ts";
@@ -22,6 +23,9 @@ import { KEEPALIVE } from "./keepalive.ts";
 import { decodeExport, decodeGateway, decodeUnexport, GatewayMessage } from "./mesh/messages.ts";
 import type { GatewayParts } from "./parts.ts";
 import { Registrations } from "./registrations.ts";
+
+/** Sessions of one connection, as sshd's MaxSessions: whoever is authenticated has them, and each holds what is sent to it. */
+export const MAX_SESSIONS = 10;
 
 export class ServedClient implements Dialer {
   readonly client: Client;
@@ -41,7 +45,18 @@ export class ServedClient implements Dialer {
       served: this.registrations.served,
       gateway: view(),
     }));
-    router.onChannel("session", (incoming) => void serveSession(incoming.accept(), session));
+    let sessions = 0;
+    router.onChannel("session", async (incoming) => {
+      if (sessions >= MAX_SESSIONS) {
+        return incoming.reject(ChannelOpenReason.resourceShortage, "no more sessions on this connection");
+      }
+      sessions++;
+      try {
+        await serveSession(incoming.accept(), session);
+      } finally {
+        sessions--;
+      }
+    });
     router.onChannel("direct-tcpip", (incoming) => serveDirect(incoming, client, parts));
     serveForwarding(connection, router, { listenTcp: (asked) => this.registrations.listen(asked) });
     router.onRequest(MeshRequest.instance, ({ data }) => this.#takeInstance(data));

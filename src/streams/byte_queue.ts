@@ -4,6 +4,10 @@ import { BufferPool } from "../bytes/pool.ts";
 
 const blocks = new BufferPool(64 * 1024, 64);
 
+/** Bytes of a buffer for little, and up to how many a queue has such buffers: thousands of channels may hold little each. */
+const SMALL_BLOCK = 1024;
+const LITTLE = 8 * SMALL_BLOCK;
+
 interface Block {
   readonly buffer: Bytes;
   start: number;
@@ -29,9 +33,11 @@ export class ByteQueue {
       bytes = bytes.subarray(part.length);
     }
     if (bytes.length === 0) return;
-    // A few bytes get a buffer of their own size, bulk gets pooled blocks.
-    if (!last && bytes.length <= 1024) {
-      this.#blocks.push({ buffer: bytes.slice(), start: 0, end: bytes.length });
+    // The first few bytes get a buffer of their own size, a few more small ones, bulk gets pooled blocks.
+    if (bytes.length <= SMALL_BLOCK && this.#length <= LITTLE) {
+      const buffer = new Uint8Array(last ? SMALL_BLOCK : bytes.length);
+      buffer.set(bytes);
+      this.#blocks.push({ buffer, start: 0, end: bytes.length });
       return;
     }
     for (let at = 0; at < bytes.length; at += blocks.size) {

@@ -9,8 +9,10 @@ import {
 } from "../../src/gateway/mesh/messages.ts";
 import { signCertificate, withCertificate } from "../../src/cert/certificate.ts";
 import type { Bytes } from "../../src/bytes/bytes.ts";
+import { MAX_SESSIONS } from "../../src/gateway/served_client.ts";
 import { SshError } from "../../src/ssh/error.ts";
 import { encodeHostPort } from "../../src/ssh/forward/messages.ts";
+import { openSession } from "../../src/ssh/session/client.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { policyOf, startTestGateway, type TestClient, testKey } from "./in_memory.ts";
 
@@ -198,4 +200,16 @@ Deno.test("one credential does not take all places, whoever else comes finds one
   taken[0].close();
   await settle();
   assert.equal((await (await site.connect(bob.key)).run("whoami")).code, 0);
+});
+
+Deno.test("one connection has few sessions at once, and another when one has ended", async () => {
+  await using site = await startTestGateway({ keys: [ann.line] });
+  const { connection } = await site.connect(ann.key);
+  const sessions = await Promise.all(Array.from({ length: MAX_SESSIONS }, () => openSession(connection)));
+  await assert.rejects(openSession(connection), { code: "channel-refused", message: /no more sessions/ });
+  const program = await sessions[0].exec("whoami");
+  await program.stdin.close();
+  await program.status;
+  await settle();
+  await openSession(connection);
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { memoryUsage } from "node:process";
 import fc from "fast-check";
 import { ByteQueue } from "../../src/streams/byte_queue.ts";
 
@@ -35,4 +36,15 @@ Deno.test("whatever the sizes of pushes and shifts, bytes come out as they went 
     }),
     { numRuns: 60 },
   );
+});
+
+Deno.test("a queue with a few bytes holds little memory, however they came", () => {
+  const before = memoryUsage().external;
+  const queues = Array.from({ length: 4096 }, () => new ByteQueue());
+  for (const queue of queues) for (let i = 0; i < 9; i++) queue.push(new Uint8Array([i]));
+  const each = (memoryUsage().external - before) / queues.length;
+  assert.ok(each < 8 * 1024, `${each} bytes`);
+  const into = new Uint8Array(99);
+  assert.equal(queues.at(-1)!.shift(into), 9);
+  assert.deepEqual(into.subarray(0, 9), new Uint8Array([0, 1, 2, 3, 4, 5, 6, 7, 8]));
 });
