@@ -1,6 +1,6 @@
 /** When certificates are renewed. Chance comes in as an argument, time as a clock. */
 import type { Certificate } from "../cert/types.ts";
-import type { Clock } from "../platform/clock.ts";
+import { atTime, type Clock } from "../platform/clock.ts";
 
 /** Renewal falls into the last part before two thirds of what is left: so a thousand agents do not come at once. */
 const AT_LATEST = 2 / 3;
@@ -69,7 +69,21 @@ export async function keepRenewed(options: RenewalOptions): Promise<void> {
       if (signal.aborted) return;
       wait = onFailure(error, ++failures) ?? retryDelay(failures, random());
     }
-    await clock.sleep(wait, either).catch(() => {});
+    await pause(clock, wait, either);
     waiting.abort(new Error("it is time"));
   }
+}
+
+/** Until the wall clock is `ms` on, however that comes, or the signal aborts. */
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const end = () => {
+      cancel();
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const cancel = atTime(clock, clock.now() + ms, end);
+    signal.addEventListener("abort", end, { once: true });
+  });
 }

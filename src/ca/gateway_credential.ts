@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { decodeText, encodeText } from "../bytes/bytes.ts";
 import { encodeBase64 } from "../bytes/encoding.ts";
-import { afterLong, type Clock } from "../platform/clock.ts";
+import { atTime, type Clock } from "../platform/clock.ts";
 import type { StateFolder } from "../platform/state.ts";
 import type { TlsIdentity } from "../platform/web.ts";
 import { type AuthorityLink, readAnswer } from "./authority_link.ts";
@@ -124,9 +124,9 @@ export class GatewayCredential {
   start(link: AuthorityLink, joinAgain?: () => Promise<void>): void {
     const now = this.#options.clock.now();
     const { certified } = this.#kept ?? {};
-    const due = certified ? Date.parse(certified.renew) - now : 0;
+    const due = certified ? Date.parse(certified.renew) : now;
     const renew = () => void this.#renew(link, joinAgain);
-    this.#cancel = afterLong(this.#options.clock, Math.max(due, 0), renew);
+    this.#cancel = atTime(this.#options.clock, Math.max(due, now), renew);
   }
 
   close(): void {

@@ -6,7 +6,7 @@ import type { CertificateAuthority } from "../ca/types.ts";
 import { anonymous, type Identity } from "../identity/principal.ts";
 import type { PrivateKey } from "../keys/private_key.ts";
 import type { Signer } from "../keys/types.ts";
-import { afterLong, type Clock } from "../platform/clock.ts";
+import { atTime, type Clock } from "../platform/clock.ts";
 import { logger } from "../telemetry/log.ts";
 import type { OwnAuthority } from "./trust.ts";
 
@@ -106,7 +106,8 @@ export class HostCertificates {
       next = this.#retry;
       this.#retry = Math.min(2 * this.#retry, LAST_RETRY);
     }
-    if (!this.#stopped) this.#cancel = afterLong(clock, Math.max(next, FIRST_RETRY), () => void this.renew());
+    if (this.#stopped) return;
+    this.#cancel = atTime(clock, clock.now() + Math.max(next, FIRST_RETRY), () => void this.renew());
   }
 
   async #certify(key: PrivateKey): Promise<void> {

@@ -1,7 +1,7 @@
 /** What the gateway proves itself with to web clients: a certificate of its own authority, or one from files. */
 import { makeClientKey } from "../ca/client_key.ts";
 import type { CertificateAuthority } from "../ca/types.ts";
-import { afterLong, type Clock } from "../platform/clock.ts";
+import { atTime, type Clock } from "../platform/clock.ts";
 import type { Files } from "../platform/files.ts";
 import type { TlsIdentity } from "../platform/web.ts";
 import { logger } from "../telemetry/log.ts";
@@ -114,6 +114,7 @@ export class TlsCertificate {
       next = this.#retry;
       this.#retry = Math.min(2 * this.#retry, LAST_RETRY);
     }
-    if (!this.#stopped) this.#cancel = afterLong(clock, Math.max(next, FIRST_RETRY), () => void this.renew());
+    if (this.#stopped) return;
+    this.#cancel = atTime(clock, clock.now() + Math.max(next, FIRST_RETRY), () => void this.renew());
   }
 }

@@ -47,3 +47,22 @@ export function afterLong(clock: Clock, ms: number, callback: () => void): () =>
   });
   return () => cancel();
 }
+
+/** How late {@link atTime} may be after a sleep of the machine, in milliseconds. */
+export const LONGEST_NAP = 5 * 60_000;
+
+/**
+ * Calls `callback` once when the wall clock has reached `when`, or when as much time as that seems away now has passed.
+ * Timers stand still while a machine sleeps, and nobody tells them that a clock was put right; so this one looks at the
+ * clock again and again. @returns cancels it
+ */
+export function atTime(clock: Clock, when: number, callback: () => void): () => void {
+  const latest = clock.monotonic() + (when - clock.now());
+  const left = () => Math.min(when - clock.now(), latest - clock.monotonic());
+  let cancel = () => {};
+  const nap = () => {
+    cancel = clock.after(Math.min(Math.max(left(), 0), LONGEST_NAP), () => left() > 0 ? nap() : callback());
+  };
+  nap();
+  return () => cancel();
+}

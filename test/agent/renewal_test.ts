@@ -9,6 +9,7 @@ import {
   SHORTEST_RENEWAL_MS,
 } from "../../src/agent/renewal.ts";
 import { FOREVER } from "../../src/cert/certificate.ts";
+import { LONGEST_NAP } from "../../src/platform/clock.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 
 const NOW = Date.parse("2026-08-01T12:00:00Z");
@@ -96,5 +97,25 @@ Deno.test("what is outdated is renewed at once, and what asks for that ends with
   life.abort(new Error("the test is over"));
   await done;
   assert.ok(waiting[2].signal.aborted);
+  assert.equal(clock.pending, 0);
+});
+
+Deno.test("a machine that slept beyond the end renews soon after", async () => {
+  const clock = new FakeClock(NOW);
+  const life = new AbortController();
+  let got = 0;
+  const done = keepRenewed({
+    clock,
+    random: () => 0,
+    signal: life.signal,
+    obtain: () => (got++, Promise.resolve({ validBefore: BigInt(Math.floor(clock.now() / 1000) + 86_400) })),
+    onFailure: () => undefined,
+  });
+  await clock.advance(1);
+  clock.jump(2 * 86_400_000);
+  await clock.advance(LONGEST_NAP);
+  assert.equal(got, 2);
+  life.abort(new Error("the test is over"));
+  await done;
   assert.equal(clock.pending, 0);
 });

@@ -10,6 +10,7 @@ import { parseCertificate } from "../../src/cert/certificate.ts";
 import { generatePrivateKey } from "../../src/keys/private_key.ts";
 import { openMemoryStore } from "../../src/store/memory.ts";
 import { MemoryState } from "../ca/scene.ts";
+import { LONGEST_NAP } from "../../src/platform/clock.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { waitUntil } from "../support/wait.ts";
 
@@ -76,6 +77,20 @@ Deno.test("a host certificate is renewed before it ends, and is not shown when i
   await waitUntil("another", () => serial() !== undefined);
   assert.notEqual(serial(), first);
   host.stop();
+});
+
+Deno.test("a machine that slept beyond the end of its certificates gets others soon after", async () => {
+  await using scene = await makeScene();
+  const { authority, clock } = scene;
+  const host = new HostCertificates({ keys: [key], authority, domain, clock });
+  const tls = new TlsCertificate({ authority, domain, clock });
+  await Promise.all([host.renew(), tls.renew()]);
+  clock.jump(30 * HOUR);
+  assert.deepEqual([host.signers[0].certificate, tls.identity], [undefined, undefined]);
+  await clock.advance(LONGEST_NAP);
+  await waitUntil("others", () => host.signers[0].certificate !== undefined && tls.identity !== undefined);
+  host.stop();
+  tls.stop();
 });
 
 Deno.test("a host certificate that was revoked is replaced", async () => {

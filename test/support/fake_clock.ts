@@ -8,7 +8,7 @@ interface Timer {
 
 export class FakeClock implements Clock {
   #now: number;
-  readonly #offset: number;
+  #offset: number;
   readonly #timers = new Set<Timer>();
 
   /** @param start wall clock at the beginning, milliseconds since 1970 */
@@ -28,6 +28,11 @@ export class FakeClock implements Clock {
 
   monotonic(): number {
     return this.#now;
+  }
+
+  /** The wall clock is put right, or the machine has slept: `ms` are gone, and no timer has heard of it. */
+  jump(ms: number): void {
+    this.#offset += ms;
   }
 
   after(ms: number, callback: () => void): () => void {
