@@ -10,3 +10,4 @@ export {
   type JoinToken,
   type JoinTokens,
 } from "./options.ts";
+export { describeIdentity } from "./whoami.ts";

@@ -1,6 +1,6 @@
 /** `GET /api/v1/whoami`: what is known of the asker. */
 import { z } from "zod";
-import { identityKinds } from "../identity/principal.ts";
+import { type Identity, identityKinds } from "../identity/principal.ts";
 import type { ApiOptions } from "./options.ts";
 import { requireRight } from "./permission.ts";
 import { json, type Route, route } from "./route.ts";
@@ -22,6 +22,34 @@ const answer = z.strictObject({
   from: z.string(),
 });
 
+/**
+ * An identity as its bearer is told of it, over SSH and over HTTPS alike. What is undefined is left out of JSON.
+ * @param groups of the policy
+ * @param from `10.0.0.7:40100`
+ */
+export function describeIdentity(
+  { name, kind, issuer, subject, owner, fqdn, email, trustDomain, expiresAt, credential }: Identity,
+  groups: readonly string[],
+  from: string,
+) {
+  return {
+    name,
+    kind,
+    issuer,
+    subject,
+    owner,
+    fqdn,
+    email,
+    trust_domain: trustDomain,
+    groups: [...groups],
+    fingerprint: credential.fingerprint,
+    serial: credential.serial,
+    key_id: credential.keyId,
+    expires: expiresAt === undefined ? undefined : new Date(expiresAt).toISOString(),
+    from,
+  } satisfies z.infer<typeof answer>;
+}
+
 export function whoamiRoute(options: ApiOptions): Route {
   return route({
     method: "GET",
@@ -32,26 +60,7 @@ export function whoamiRoute(options: ApiOptions): Route {
     answers: { 200: { description: "You", schema: answer } },
     handle(call) {
       requireRight(options, call, "whoami");
-      const { identity, remote } = call;
-      const { name, kind, issuer, subject, owner, fqdn, email, trustDomain, expiresAt, credential } =
-        identity;
-      // What is undefined is left out.
-      return json({
-        name,
-        kind,
-        issuer,
-        subject,
-        owner,
-        fqdn,
-        email,
-        trust_domain: trustDomain,
-        groups: options.groupsOf(identity),
-        fingerprint: credential.fingerprint,
-        serial: credential.serial,
-        key_id: credential.keyId,
-        expires: expiresAt === undefined ? undefined : new Date(expiresAt).toISOString(),
-        from: remote,
-      });
+      return json(describeIdentity(call.identity, options.groupsOf(call.identity), call.remote));
     },
   });
 }

@@ -1,4 +1,5 @@
 /** `whoami`: what the gateway knows of the client. */
+import { describeIdentity } from "../../api/mod.ts";
 import { type Command, jsonOnly, jsonOutput } from "./command.ts";
 
 export const whoami: Command = {
@@ -7,29 +8,17 @@ export const whoami: Command = {
   run({ client, served, parts }, args) {
     const asked = jsonOnly(args);
     if (!("json" in asked)) return asked;
-    const { name, kind, issuer, subject, fqdn, email, owner, expiresAt, credential } = client.identity;
-    const groups = parts.judge.groupsOf(client.identity);
+    const { identity, description, instance } = client;
     const facts = {
-      name,
-      kind,
-      issuer,
-      subject,
-      owner,
-      fqdn,
-      email,
-      groups: groups.length > 0 ? groups : undefined,
-      fingerprint: credential.fingerprint,
-      serial: credential.serial,
-      key_id: credential.keyId,
-      expires: expiresAt === undefined ? undefined : new Date(expiresAt).toISOString(),
-      from: client.description,
-      instance: client.instance,
+      ...describeIdentity(identity, parts.judge.groupsOf(identity), description),
+      instance,
       serves: served.length > 0 ? served : undefined,
     };
     if (asked.json) return jsonOutput(facts);
-    const lines = Object.entries(facts)
-      .filter(([, value]) => value !== undefined)
-      .map(([label, value]) => `${label.padEnd(12)} ${Array.isArray(value) ? value.join(" ") : value}`);
+    const lines = Object.entries(facts).flatMap(([label, value]) => {
+      const text = Array.isArray(value) ? value.join(" ") : `${value ?? ""}`;
+      return text === "" ? [] : [`${label.padEnd(12)} ${text}`];
+    });
     return { out: lines };
   },
 };
