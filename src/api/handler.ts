@@ -5,14 +5,15 @@ import { anonymous, type Identity } from "../identity/principal.ts";
 import { formatAddress } from "../platform/net.ts";
 import type { WebExchange } from "../platform/web.ts";
 import { authenticate, bearerToken } from "./authentication.ts";
+import { authorityRoutes } from "./authorities.ts";
 import { readBody } from "./body.ts";
 import { certificateRoutes } from "./certificates.ts";
 import { joiningRoutes } from "./joining.ts";
 import { openApiRoute } from "./openapi.ts";
 import { type ApiOptions, JoinError } from "./options.ts";
 import { Problem, type ProblemKind } from "./problem.ts";
+import { revocationRoutes } from "./revocations.ts";
 import type { Route } from "./route.ts";
-import { trustRoutes } from "./trust.ts";
 import { whoamiRoute } from "./whoami.ts";
 
 /** Of the API, not of the program. */
@@ -30,7 +31,8 @@ const HEADERS: Readonly<Record<string, string>> = {
 export function apiRoutes(options: ApiOptions): Route[] {
   const routes = [
     ...certificateRoutes(options),
-    ...trustRoutes(options),
+    ...authorityRoutes(options),
+    ...revocationRoutes(options),
     ...joiningRoutes(options),
     whoamiRoute(options),
   ];
