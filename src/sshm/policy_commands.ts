@@ -11,8 +11,8 @@ import {
 } from "../identity/policy/mod.ts";
 import { parseDialRange, parsePortRange } from "../identity/ranges.ts";
 import { addExamples, type Cli, run } from "./cli.ts";
-import { SshmError } from "./exit_codes.ts";
-import { collect } from "./flags.ts";
+import { type ExitReason, SshmError } from "./exit_codes.ts";
+import { collect, type GlobalFlags } from "./flags.ts";
 import { print, printJson } from "./output.ts";
 import { type QuestionFlags, readQuestions } from "./policy_question.ts";
 import { answerJson, answerText } from "./policy_report.ts";
@@ -27,7 +27,12 @@ interface TestFlags extends QuestionFlags {
 
 export function addPolicyCommands(program: Command, cli: Cli): void {
   const policy = program.command("policy").description("check a policy file, and ask what it would decide");
+  addTest(policy, cli);
+  addCheck(policy, cli);
+  addSchema(policy, cli);
+}
 
+function addTest(policy: Command, cli: Cli): void {
   const test = policy.command("test")
     .description("what the policy decides, by which rule, and why each other rule misses")
     .requiredOption("--policy <FILE>", "the policy file")
@@ -65,20 +70,7 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
     )
     .option("--allow-listen <PORT>", "as the gateway's flag; repeatable", collect(parsePortRange));
   addExamples(
-    run<TestFlags>(cli, test, async (flags) => {
-      const rules = await readPolicy(cli, flags.policy, {
-        dial: flags.allowDial ?? [],
-        listen: flags.allowListen ?? [],
-      });
-      const answers = readQuestions(flags, cli.host.clock.now()).map((question) => {
-        const { identity, action, resource, context } = question;
-        return { question, explanation: explain(rules, identity, action, resource, context) };
-      });
-      const allowed = answers.every(({ explanation }) => explanation.decision.allowed);
-      if (flags.json) await printJson(cli.host, { allowed, answers: answers.map(answerJson) });
-      else await print(cli.host, ...answers.flatMap(answerText));
-      return allowed ? "done" : "refused";
-    }),
+    run<TestFlags>(cli, test, (flags) => judge(cli, flags)),
     [
       [
         "sshm policy test --policy policy.yaml --as ann@mycorp.com --may connect --what web.prod.mycorp.com:22",
@@ -90,7 +82,25 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
       ],
     ],
   );
+}
 
+/** Answers every question that the flags ask. */
+async function judge(cli: Cli, flags: TestFlags & GlobalFlags): Promise<ExitReason> {
+  const rules = await readPolicy(cli, flags.policy, {
+    dial: flags.allowDial ?? [],
+    listen: flags.allowListen ?? [],
+  });
+  const answers = readQuestions(flags, cli.host.clock.now()).map((question) => {
+    const { identity, action, resource, context } = question;
+    return { question, explanation: explain(rules, identity, action, resource, context) };
+  });
+  const allowed = answers.every(({ explanation }) => explanation.decision.allowed);
+  if (flags.json) await printJson(cli.host, { allowed, answers: answers.map(answerJson) });
+  else await print(cli.host, ...answers.flatMap(answerText));
+  return allowed ? "done" : "refused";
+}
+
+function addCheck(policy: Command, cli: Cli): void {
   const check = policy.command("check").description(
     "whether a policy file can be used; every mistake with its place",
   )
@@ -98,16 +108,16 @@ export function addPolicyCommands(program: Command, cli: Cli): void {
   addExamples(
     run(cli, check, async ({ json }, [path]) => {
       const { rules } = await readPolicy(cli, path);
-      if (json) {
-        await printJson(cli.host, { file: path, rules: rules.map(({ name, deny }) => ({ name, deny })) });
-      } else {await print(
-          cli.host,
-          `${path}: ${rules.length} ${rules.length === 1 ? "rule" : "rules"}, no mistake`,
-        );}
+      const facts = { file: path, rules: rules.map(({ name, deny }) => ({ name, deny })) };
+      const text = `${path}: ${rules.length} ${rules.length === 1 ? "rule" : "rules"}, no mistake`;
+      if (json) await printJson(cli.host, facts);
+      else await print(cli.host, text);
     }),
     [["sshm policy check policy.yaml", "before it goes live"]],
   );
+}
 
+function addSchema(policy: Command, cli: Cli): void {
   const schema = policy.command("schema").description("the JSON Schema of policy files, for editors");
   addExamples(
     run(cli, schema, async ({ json }) => {
