@@ -137,6 +137,7 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
     await printLines(Deno.stdout, authorityReadyLines(config.log, facts));
     const cut = await stopped;
     drained = true;
+    audit.flush();
     audit.record("ca.stopped", {});
     return cut ? "cut" : "ended";
   } finally {

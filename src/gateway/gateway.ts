@@ -253,6 +253,7 @@ export class Gateway {
     await Promise.all(clients.map(({ client }) => client.connection.gone));
     await this.flows.drained();
     await this.#parts.registry.close();
+    this.audit.flush();
   }
 
   // -- connections -----------------------------------------------------------------------------------------------

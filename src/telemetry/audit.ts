@@ -6,6 +6,7 @@ import type { Clock } from "../platform/clock.ts";
 import { type Actor, actorOf } from "./actor.ts";
 import { jsonLine } from "./json_line.ts";
 import { logger } from "./log.ts";
+import { RecordLimit } from "./record_limit.ts";
 
 /** Each event's own fields, by its name. */
 export interface AuditEvents {
@@ -57,6 +58,8 @@ export interface AuditEvents {
   "gateway.started": { listen: readonly string[]; version: string };
   "gateway.draining": { flows: number; leases: number };
   "gateway.stopped": { cut: number };
+  /** `count` more events `of` this kind came from the same actor, or address, within a minute. */
+  "records.left_out": { of: string; count: number };
 }
 
 export type AuditEventName = keyof AuditEvents;
@@ -68,6 +71,8 @@ export interface AuditContext {
   readonly remote?: string;
   /** Ties together what belongs to one connection. */
   readonly connection?: string;
+  /** It took no right: anybody who is let in can cause it without end, as refusals. */
+  readonly unprivileged?: boolean;
 }
 
 /** Where records go. */
@@ -80,6 +85,7 @@ export interface AuditOptions {
 /** Writes audit events. */
 export class Audit {
   readonly #options: AuditOptions;
+  readonly #limit = new RecordLimit<AuditContext>();
 
   constructor(options: AuditOptions) {
     this.#options = options;
@@ -87,13 +93,34 @@ export class Audit {
 
   /**
    * Writes one event. Peers' text in `details` is made printable, and what looks like a secret left out. Refusals are told
-   * to the log as well: whoever wonders why something does not work looks there first.
+   * to the log as well: whoever wonders why something does not work looks there first. Of refusals, and of what took no right,
+   * so many are written and the others counted: see {@link RecordLimit}.
    */
   record<Name extends AuditEventName>(
     name: Name,
     details: AuditEvents[Name],
     context: AuditContext = {},
   ): void {
+    const now = this.#options.clock.monotonic();
+    this.#tellLeftOut(now);
+    const unlimited = !name.endsWith(".refused") && !context.unprivileged;
+    if (unlimited || this.#limit.admits(name, whose(context), context, now)) {
+      this.#write(name, details, context);
+    }
+  }
+
+  /** Writes what has been counted and not yet told: before the end. */
+  flush(): void {
+    this.#tellLeftOut(Infinity);
+  }
+
+  #tellLeftOut(now: number): void {
+    for (const { of, count, context } of this.#limit.close(now)) {
+      this.#write("records.left_out", { of, count }, context);
+    }
+  }
+
+  #write<Name extends AuditEventName>(name: Name, details: AuditEvents[Name], context: AuditContext): void {
     const { actor, remote, connection } = context;
     this.#options.write(jsonLine({
       event: name,
@@ -112,4 +139,9 @@ export class Audit {
       ...details,
     });
   }
+}
+
+/** Who causes events, as far as that is known. */
+function whose({ actor, remote = "" }: AuditContext): string {
+  return actor ? JSON.stringify([actor.issuer, actor.subject]) : remote.replace(/:\d+$/, "");
 }

@@ -13,6 +13,7 @@ import { MAX_SESSIONS } from "../../src/gateway/served_client.ts";
 import { SshError } from "../../src/ssh/error.ts";
 import { encodeHostPort } from "../../src/ssh/forward/messages.ts";
 import { openSession } from "../../src/ssh/session/client.ts";
+import { WHOLE_RECORDS } from "../../src/telemetry/record_limit.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 import { policyOf, startTestGateway, type TestClient, testKey } from "./in_memory.ts";
 
@@ -212,4 +213,25 @@ Deno.test("one connection has few sessions at once, and another when one has end
   await program.status;
   await settle();
   await openSession(connection);
+});
+
+Deno.test("a flood of refused opens, forwards and idle commands leaves a bounded trail, and a count", async () => {
+  const site = await startTestGateway({ keys: [`user:${bob.line}`] });
+  const flood = WHOLE_RECORDS + 50;
+  try {
+    const client = await site.connect(bob.key);
+    for (let i = 0; i < flood; i++) {
+      await assert.rejects(client.open(`host-${i}`, 22), { code: "channel-refused" });
+      await refused(client.serve(`name-${i}`, 22));
+      await client.run("whoami");
+    }
+  } finally {
+    await site[Symbol.asyncDispose]();
+  }
+  const count = (event: string) => site.audit.filter((line) => line.event === event).length;
+  const counted = site.audit.filter(({ event }) => event === "records.left_out");
+  for (const event of ["access.refused", "node.refused", "command.run"]) {
+    assert.equal(count(event), WHOLE_RECORDS, event);
+    assert.equal(counted.find((line) => line.of === event)?.count, flood - WHOLE_RECORDS, event);
+  }
 });

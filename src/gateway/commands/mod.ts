@@ -92,7 +92,10 @@ export async function runCommand(context: CommandContext, line: string): Promise
   const output = await outcomeOf(context, name, () => command?.run(context, args));
   const { client, parts: { audit } } = context;
   const details = { command: line, rule: output.rule ?? "self-service", exit: output.exit ?? 0 };
-  audit.record("command.run", details, client.auditContext);
+  audit.record("command.run", details, {
+    ...client.auditContext,
+    unprivileged: output.rule === undefined,
+  });
   return output;
 }
 

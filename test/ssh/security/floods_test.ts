@@ -7,6 +7,8 @@ import {
   MAX_CHANNELS,
   MAX_PENDING_REQUEST_BYTES,
   MAX_PENDING_REQUESTS,
+  MIN_WINDOW,
+  WINDOW_BUDGET,
 } from "../../../src/ssh/connection/limits.ts";
 import type { Channel } from "../../../src/ssh/connection/types.ts";
 import { ChannelOpenReason } from "../../../src/ssh/error.ts";
@@ -380,4 +382,26 @@ Deno.test("many channels that nobody reads hold no more than the connection's bu
   assert.ok(sent >= 40 * INITIAL_WINDOW - 40 * 16_384, `${sent}`);
   pair.client.close();
   await Promise.all(writers);
+});
+
+Deno.test("windows of one connection add up to its budget, and beyond that to the least for each", async () => {
+  await using flooded = await connected();
+  let granted = 0;
+  let last = 0;
+  for (let i = 0; i < MAX_CHANNELS; i++) granted += last = (await open(flooded.peer)).window;
+  assert.equal(last, MIN_WINDOW);
+  assert.ok(granted <= WINDOW_BUDGET + MAX_CHANNELS * MIN_WINDOW, `${granted}`);
+});
+
+Deno.test("channels that the peer refuses cost nothing of the budget", async () => {
+  await using flooded = await connected();
+  const { peer, server } = flooded;
+  for (let i = 0; i < 2 * WINDOW_BUDGET / INITIAL_WINDOW; i++) {
+    const opening = server.open("refused", EMPTY);
+    const reader = new Reader(await peer.receiveNumber(Msg.CHANNEL_OPEN), 1);
+    reader.string();
+    peer.send(channelOpenFailure(reader.uint32(), ChannelOpenReason.connectFailed, "no"));
+    await assert.rejects(opening, { code: "channel-refused" });
+  }
+  assert.equal((await open(peer)).window, INITIAL_WINDOW);
 });
