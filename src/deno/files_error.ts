@@ -34,13 +34,21 @@ const CODES: Readonly<Record<string, FilesErrorCode>> = {
 export function asFilesError(cause: unknown): FilesError {
   if (cause instanceof FilesError) return cause;
   const { code, message } = cause as { code?: unknown; message?: unknown };
+  const withheld = cause instanceof Deno.errors.NotCapable;
   // Deno's own errors carry an errno's name as `code` too, except a permission that Deno itself withholds.
-  const kind = cause instanceof Deno.errors.NotCapable ? "permission" : CODES[String(code)] ?? "failed";
-  return new FilesError(kind, plain(String(message)), { cause });
+  const kind = withheld ? "permission" : CODES[String(code)] ?? "failed";
+  return new FilesError(kind, withheld ? "Deno was not given the permission" : plain(String(message)), {
+    cause,
+  });
 }
 
-/** `ENOENT: no such file or directory, open 'owners'` → `no such file or directory`: who called knows the rest. */
+/**
+ * `ENOENT: no such file or directory, open 'owners'` and `No such file or directory (os error 2): open 'owners'` →
+ * `no such file or directory`: who called knows the rest.
+ */
 function plain(message: string): string {
+  const [, deno] = /^(.*?) \(os error \d+\)(?:: \w+ '.*)?$/s.exec(message) ?? [];
+  if (deno !== undefined) return deno.charAt(0).toLowerCase() + deno.slice(1);
   return message.replace(/^E[A-Z0-9]+: ([^,]+), \w+( '.*)?$/s, "$1");
 }
 

@@ -1,11 +1,11 @@
 /** The state folder on this machine's disk. */
 import type { Bytes } from "../bytes/bytes.ts";
 import { type Journal, type JournalLimits, StateError, type StateFolder } from "../platform/state.ts";
+import { asFilesError } from "./files_error.ts";
+import { openFileJournal } from "./journal.ts";
 
 /** Bits of a mode that let others in. */
 const OTHERS = 0o077;
-
-const encoder = new TextEncoder();
 
 /**
  * Opens a state folder, making it (0700) where it does not exist.
@@ -93,9 +93,7 @@ class SystemStateFolder implements StateFolder {
   async openJournal(name: string, limits: JournalLimits): Promise<Journal> {
     const path = this.#at(name);
     try {
-      const torn = await endsWithinLine(path);
-      const file = await openForAppending(path);
-      return new FileJournal(path, limits, file, (await file.stat()).size, torn);
+      return await openFileJournal(path, limits);
     } catch (cause) {
       throw new StateError("failed", `${path} cannot be opened: ${sentence(cause)}`, { cause });
     }
@@ -117,122 +115,6 @@ class SystemStateFolder implements StateFolder {
   }
 }
 
-function openForAppending(path: string): Promise<Deno.FsFile> {
-  return Deno.open(path, { append: true, create: true, mode: 0o600 });
-}
-
-/** Whether the last line has no end: whoever wrote it was killed in the middle. */
-async function endsWithinLine(path: string): Promise<boolean> {
-  let file: Deno.FsFile;
-  try {
-    file = await Deno.open(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-  using _ = file;
-  if ((await file.stat()).size === 0) return false;
-  await file.seek(-1, Deno.SeekMode.End);
-  const last = new Uint8Array(1);
-  return await file.read(last) === 1 && last[0] !== LINE_FEED;
-}
-
-const LINE_FEED = 10;
-
-/** Lines waiting to be written at most: beyond that the disk cannot follow, and memory must not. */
-const MAX_WAITING_LINES = 100_000;
-
-class FileJournal implements Journal {
-  readonly #path: string;
-  readonly #limits: JournalLimits;
-  #file: Deno.FsFile;
-  #size: number;
-  /** The file ends within a line: the next one begins with a line break. */
-  #torn: boolean;
-  #waiting: string[] = [];
-  #lost = 0;
-  #writing?: Promise<void>;
-  #closed = false;
-
-  constructor(path: string, limits: JournalLimits, file: Deno.FsFile, size: number, torn: boolean) {
-    this.#torn = torn;
-    this.#path = path;
-    this.#limits = limits;
-    this.#file = file;
-    this.#size = size;
-  }
-
-  append(line: string): void {
-    if (this.#closed) return;
-    if (this.#waiting.length >= MAX_WAITING_LINES) {
-      this.#lose(1, new Error("the disk does not follow"));
-      return;
-    }
-    this.#waiting.push(line);
-    this.#writing ??= this.#drain();
-  }
-
-  async flush(): Promise<void> {
-    while (this.#writing) await this.#writing;
-  }
-
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.flush();
-    await this.#file.sync().catch(() => {});
-    this.#file.close();
-  }
-
-  async #drain(): Promise<void> {
-    // What is appended in the same turn goes out in one write.
-    await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const lines = this.#waiting;
-      this.#waiting = [];
-      const lost = this.#lost;
-      const said = lost > 0 ? [JSON.stringify({ event: "lines-lost", count: lost }), ...lines] : lines;
-      try {
-        await this.#write(encoder.encode((this.#torn ? "\n" : "") + said.join("\n") + "\n"));
-        this.#lost -= lost;
-      } catch (cause) {
-        // A full disk loses records and not the service; what is written next tells how many.
-        this.#lose(lines.length, cause);
-        break;
-      }
-    }
-    this.#writing = undefined;
-  }
-
-  #lose(count: number, cause: unknown): void {
-    if (this.#lost === 0) this.#limits.onLoss?.(cause);
-    this.#lost += count;
-  }
-
-  async #write(bytes: Bytes): Promise<void> {
-    if (this.#size > 0 && this.#size + bytes.length > this.#limits.maxBytes) await this.#setAside();
-    for (let at = 0; at < bytes.length;) {
-      const count = await this.#file.write(bytes.subarray(at));
-      at += count;
-      this.#size += count;
-      this.#torn = at < bytes.length;
-    }
-  }
-
-  async #setAside(): Promise<void> {
-    const { keep } = this.#limits;
-    for (let number = keep; number > 0; number--) {
-      const younger = number === 1 ? this.#path : `${this.#path}.${number - 1}`;
-      await Deno.rename(younger, `${this.#path}.${number}`).catch(() => {});
-    }
-    const next = await openForAppending(this.#path);
-    this.#file.close();
-    this.#file = next;
-    this.#torn = false;
-    this.#size = (await next.stat()).size;
-  }
-}
-
 /** @throws {StateError} `too-open` */
 async function requirePrivate(path: string, wanted: string): Promise<void> {
   const { mode, uid } = await Deno.stat(path);
@@ -249,6 +131,7 @@ async function requirePrivate(path: string, wanted: string): Promise<void> {
   }
 }
 
+/** Why a file cannot be used, for the end of a sentence that names it. */
 function sentence(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return asFilesError(error).message;
 }

@@ -18,7 +18,7 @@ export interface Records extends AsyncDisposable {
   readonly append: (line: string) => void;
 }
 
-/** Opens `name` in the state folder; that records are being lost is told `log`. */
+/** Opens `name` in the state folder; that records wait or are being lost is told `log`. */
 export async function openRecords(
   state: StateFolder,
   name: string,
@@ -27,9 +27,14 @@ export async function openRecords(
 ): Promise<Records> {
   const journal = await state.openJournal(name, {
     ...limits,
-    onLoss: (cause) => log.error("records of {name} are being lost: {cause}", { name, cause }),
+    onDelay: (cause) => log.error("{name} cannot be written, its records wait: {reason}", told(name, cause)),
+    onLoss: (cause) => log.error("records of {name} are being lost: {reason}", told(name, cause)),
   });
   return { append: (line) => journal.append(line), [Symbol.asyncDispose]: () => journal.close() };
+}
+
+function told(name: string, cause: unknown) {
+  return { name, reason: cause instanceof Error ? cause.message : String(cause) };
 }
 
 /** Opens the store in the state folder. @throws {StoreError} */

@@ -21,7 +21,9 @@ export interface JournalLimits {
   readonly maxBytes: number;
   /** Files set aside: `NAME.1` is the youngest. */
   readonly keep: number;
-  /** Lines are being lost (the disk is full): called once until lines are written again. Must not throw. */
+  /** Lines cannot be written now and wait (the disk is full): called once until they are. Must not throw. */
+  readonly onDelay?: (cause: unknown) => void;
+  /** Lines are being lost, too many wait: called once until lines are written again. Must not throw. */
   readonly onLoss?: (cause: unknown) => void;
 }
 

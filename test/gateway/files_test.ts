@@ -241,24 +241,6 @@ Deno.test("a line that a killed process left unfinished does not spoil the next 
   state.close();
 });
 
-Deno.test("a full disk loses records and not the service, and is told of once", async () => {
-  using folder = temporaryFolder();
-  const state = await openStateFolder(folder.at("state"), "lock");
-  // The device that is always full.
-  Deno.symlinkSync("/dev/full", folder.at("state/log"));
-  const losses: unknown[] = [];
-  const onLoss = (cause: unknown) => void losses.push(cause);
-  const journal = await state.openJournal("log", { maxBytes: 10, keep: 1, onLoss });
-  for (const line of ["lost", "lost too"]) {
-    journal.append(line);
-    await journal.flush();
-  }
-  assert.equal(losses.length, 1);
-  assert.match(String(losses[0]), /No space left/);
-  await journal.close();
-  state.close();
-});
-
 function key(line: string): number {
   const [round, number] = line.slice("line ".length).split("-").map(Number);
   return round * 1000 + number;
