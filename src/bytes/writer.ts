@@ -32,7 +32,9 @@ export class Writer {
   }
 
   byte(value: number): this {
-    this.#bytes[this.#reserve(1)] = value;
+    // First the room: it may be a new buffer.
+    const at = this.#reserve(1);
+    this.#bytes[at] = value;
     return this;
   }
 

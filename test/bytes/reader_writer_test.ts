@@ -78,6 +78,32 @@ Deno.test("views are of the input, also when that is a view itself", () => {
   assert.deepEqual(view, encodeText("Hi"));
 });
 
+Deno.test("a value for which the buffer has to grow is not lost", () => {
+  const rows: [write: (writer: Writer) => Writer, written: string][] = [
+    [(writer) => writer.byte(0xab), "ab"],
+    [(writer) => writer.boolean(true), "01"],
+    [(writer) => writer.uint16(0xabcd), "abcd"],
+    [(writer) => writer.uint32(0xabcdef01), "abcdef01"],
+    [(writer) => writer.uint64(0xabcdef0123456789n), "abcdef0123456789"],
+    [(writer) => writer.bytes(new Uint8Array([0xab, 0xcd])), "abcd"],
+    [(writer) => writer.string("hi"), "000000026869"],
+    [(writer) => writer.mpint(new Uint8Array([0xab])), "0000000200ab"],
+    [(writer) => writer.nameList(["a", "b"]), "00000003612c62"],
+  ];
+  for (const [write, written] of rows) {
+    for (let capacity = 1; capacity < 12; capacity++) {
+      // As many as fill it, and one that does not fit.
+      const writer = new Writer(capacity);
+      let expected = "";
+      while (expected.length <= 2 * capacity) {
+        write(writer);
+        expected += written;
+      }
+      assert.equal(encodeHex(writer.finish()), expected, `${written} in ${capacity}`);
+    }
+  }
+});
+
 Deno.test("sequences of values of any kind come back as they went in", () => {
   const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => new Uint8Array(array) as Bytes);
   const value = fc.oneof(
