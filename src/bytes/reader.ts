@@ -14,12 +14,10 @@ export class MalformedError extends Error {
  */
 export class Reader {
   readonly #bytes: Bytes;
-  readonly #view: DataView;
   #offset: number;
 
   constructor(bytes: Bytes, offset = 0) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#offset = offset;
   }
 
@@ -52,15 +50,19 @@ export class Reader {
   }
 
   uint16(): number {
-    return this.#view.getUint16(this.#take(2));
+    const at = this.#take(2);
+    return this.#bytes[at] << 8 | this.#bytes[at + 1];
   }
 
   uint32(): number {
-    return this.#view.getUint32(this.#take(4));
+    const at = this.#take(4);
+    const bytes = this.#bytes;
+    return (bytes[at] << 24 | bytes[at + 1] << 16 | bytes[at + 2] << 8 | bytes[at + 3]) >>> 0;
   }
 
   uint64(): bigint {
-    return this.#view.getBigUint64(this.#take(8));
+    const at = this.#take(8);
+    return new DataView(this.#bytes.buffer, this.#bytes.byteOffset + at).getBigUint64(0);
   }
 
   /** `length` bytes as they are: a view. */
