@@ -10,8 +10,7 @@ export class Router {
   readonly #channels = new Map<string, ChannelHandler>();
   readonly #requests = new Map<string, GlobalRequestHandler>();
 
-  /** Takes over `connection.onChannel` and `connection.onGlobalRequest`. */
-  /** Takes the two handlers of `connection` for itself. */
+  /** Takes `connection.onChannel` and `connection.onGlobalRequest` for itself. */
   constructor(connection: Connection) {
     connection.onChannel = (incoming) => {
       const handler = this.#channels.get(incoming.type);
