@@ -15,8 +15,9 @@ const USER_PATH = "/usr/local/bin:/usr/bin:/bin";
 const ROOT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
- * Joins what makes up the environment. Later ones win: the agent's own, what the client sent, SetEnv, what the session
- * itself says. So no client can change who it is or where it came from.
+ * Joins what makes up the environment. Later ones win: the agent's own, what the client sent, the account, the key's
+ * line, SetEnv, what the session itself says. So no client can change who it is, where it came from, or which programs
+ * its commands are.
  */
 export function sessionEnvironment(parts: {
   readonly account: Account;
@@ -24,6 +25,8 @@ export function sessionEnvironment(parts: {
   readonly inherited?: Readonly<Record<string, string>>;
   /** Accepted from the client. */
   readonly client: ReadonlyMap<string, string>;
+  /** Of the line that let the key in. */
+  readonly keyLine?: ReadonlyMap<string, string>;
   readonly setEnv?: ReadonlyMap<string, string>;
   /** Undefined when there is no TCP underneath. */
   readonly endpoints?: SessionEndpoints;
@@ -31,16 +34,17 @@ export function sessionEnvironment(parts: {
   readonly originalCommand?: string;
   readonly agentSocket?: string;
 }): Record<string, string> {
-  const { account, inherited, client, setEnv, endpoints, originalCommand, agentSocket } = parts;
+  const { account, inherited, client, keyLine, setEnv, endpoints, originalCommand, agentSocket } = parts;
   const env: Record<string, string> = {
-    PATH: account.uid === 0 ? ROOT_PATH : USER_PATH,
     ...inherited,
     ...Object.fromEntries(client),
-    ...Object.fromEntries(setEnv ?? []),
+    PATH: inherited?.PATH ?? (account.uid === 0 ? ROOT_PATH : USER_PATH),
     USER: account.name,
     LOGNAME: account.name,
     HOME: account.home,
     SHELL: account.shell,
+    ...Object.fromEntries(keyLine ?? []),
+    ...Object.fromEntries(setEnv ?? []),
   };
   // What these say is the session's alone to say: a client's or an outer session's word must not show through.
   const own: Record<string, string | undefined> = {

@@ -23,6 +23,8 @@ export interface SessionPolicy {
   readonly disableForwarding?: boolean;
   /** Patterns of variables that the client may set. */
   readonly acceptEnv: readonly string[];
+  /** Variables of the line that let the key in. */
+  readonly keyEnv?: ReadonlyMap<string, string>;
   readonly setEnv?: ReadonlyMap<string, string>;
   /** Runs whatever was asked for; the client's wish is in `SSH_ORIGINAL_COMMAND`. */
   readonly forceCommand: string | null;
@@ -96,6 +98,10 @@ async function start(
   if (wish === undefined) return undefined;
   const { forceCommand } = owner.policy;
   const line = forceCommand ?? ("line" in wish ? wish.line : undefined);
+  // A terminal or a program that expects a command's output would not know what to make of SFTP.
+  if (forceCommand !== null && isInternalSftp(forceCommand) && request.type !== "subsystem") {
+    return explanation("This service allows sftp connections only.", 1);
+  }
   const builtin = line === undefined ? undefined : await builtinFor(owner, line);
   if (builtin) return builtin;
 
@@ -108,7 +114,7 @@ async function start(
     await agent?.close();
     if (!(error instanceof SpawnError)) throw error;
     owner.onError?.(error);
-    return explanation(error.message);
+    return explanation(error.message, NOT_FOUND);
   }
 }
 
@@ -155,6 +161,7 @@ async function spawn(
     account,
     inherited,
     client: env,
+    keyLine: policy.keyEnv,
     setEnv: policy.setEnv,
     endpoints,
     originalCommand,
@@ -239,12 +246,16 @@ function wordsOf(line: string): string[] | undefined {
   return words.length > 0 ? words : undefined;
 }
 
+function isInternalSftp(line: string): boolean {
+  return wordsOf(line)?.[0] === INTERNAL_SFTP;
+}
+
 /** A program that says why there is none. */
-function explanation(message: string): Service {
+function explanation(message: string, code: number): Service {
   return {
     async serve(channel): Promise<ExitStatus> {
       await channel.stderr.write(encodeText(`${message}\r\n`));
-      return { code: NOT_FOUND };
+      return { code };
     },
   };
 }

@@ -1,5 +1,12 @@
 /** Forwarding through the agent: what it dials and where it listens for those who may. */
-import { formatAddress, type Net, type NetConnection, NetError, type NetListener } from "../platform/net.ts";
+import {
+  formatAddress,
+  type Net,
+  type NetConnection,
+  NetError,
+  type NetListener,
+  unmapped,
+} from "../platform/net.ts";
 import { ChannelOpenReason } from "../ssh/error.ts";
 import {
   type Deliver,
@@ -100,17 +107,29 @@ async function listenTcp(
   net: Net,
 ): Promise<GrantedListener | undefined> {
   if (!permits(asked.host, asked.port)) return undefined;
-  return await granted(
-    () => net.listen({ transport: "tcp", hostname: bindAddress(bind, asked.host), port: asked.port }),
-    deliver,
-  );
+  const listeners: GrantedListener[] = [];
+  let { port } = asked;
+  for (const hostname of bindAddresses(bind, asked.host)) {
+    const listener = await granted(() => net.listen({ transport: "tcp", hostname, port }), deliver);
+    if (!listener) continue;
+    listeners.push(listener);
+    // Both families at one port, also where the system chose it.
+    port = listener.port;
+  }
+  if (listeners.length === 0) return undefined;
+  return { port, close: async () => void await Promise.all(listeners.map((listener) => listener.close())) };
 }
 
-/** As sshd binds: GatewayPorts no, yes, clientspecified. */
-function bindAddress(bind: "loopback" | "any" | "asked", host: string): string {
-  if (bind === "any") return "0.0.0.0";
-  if (bind === "loopback" || host === "localhost") return "127.0.0.1";
-  return host === "" || host === "*" ? "0.0.0.0" : host;
+const LOOPBACK = ["127.0.0.1", "::1"];
+
+/** On most systems the first accepts for both families; the second is then refused, and not missed. */
+const EVERYWHERE = ["::", "0.0.0.0"];
+
+/** As sshd binds: GatewayPorts no, yes, clientspecified. One of them is enough. */
+function bindAddresses(bind: "loopback" | "any" | "asked", host: string): readonly string[] {
+  if (bind === "any") return EVERYWHERE;
+  if (bind === "loopback" || host === "localhost") return LOOPBACK;
+  return host === "" || host === "*" ? EVERYWHERE : [host];
 }
 
 async function listenUnixSocket(
@@ -148,7 +167,7 @@ async function accept(listener: NetListener, deliver: Deliver): Promise<void> {
   for await (const connection of listener) {
     const { remote } = connection;
     const originator = remote.transport === "tcp"
-      ? { host: remote.hostname, port: remote.port }
+      ? { host: unmapped(remote.hostname), port: remote.port }
       : { host: formatAddress(remote), port: 0 };
     deliver(originator).then(
       (channel) => relay(connection, channel),

@@ -137,7 +137,7 @@ function sessionPolicy(restrictions: Restrictions): SessionPolicy {
     permitTTY: restrictions.permitPty,
     allowAgentForwarding: restrictions.permitAgentForwarding,
     forceCommand: restrictions.forceCommand ?? null,
-    setEnv: restrictions.environment,
+    keyEnv: restrictions.environment,
   };
 }
 

@@ -1,12 +1,12 @@
-/** Listening as sshd does: ListenAddress, Port, MaxStartups, PidFile. */
+/** Listening as sshd does: ListenAddress, Port, MaxStartups, PerSourceMaxStartups, PidFile. */
 import { encodeText } from "../bytes/bytes.ts";
 import type { Files } from "../platform/files.ts";
-import { formatAddress, type NetConnection, NetError, type NetListener } from "../platform/net.ts";
+import { formatAddress, type NetConnection, NetError, type NetListener, unmapped } from "../platform/net.ts";
 import type { AgentHost } from "./agent.ts";
 import type { BuiltInServer, Peer } from "./built_in_server.ts";
 import { AgentError } from "./exit_codes.ts";
 import type { SshdConfig } from "./sshd_config/evaluate.ts";
-import { dropsStartup } from "./sshd_settings.ts";
+import { dropsStartup, sourceOf } from "./sshd_settings.ts";
 
 export interface ListenerHost extends AgentHost {
   /** PidFile is written. */
@@ -22,6 +22,8 @@ export class SshdListener {
   readonly #life = new AbortController();
   readonly #open = new Set<Promise<unknown>>();
   #waiting = 0;
+  /** How many of them come from one source. */
+  readonly #waitingFrom = new Map<string, number>();
 
   private constructor(
     listeners: readonly NetListener[],
@@ -75,23 +77,38 @@ export class SshdListener {
 
   async #accept(listener: NetListener): Promise<void> {
     for await (const connection of listener) {
-      if (dropsStartup(this.#config.maxStartups, this.#waiting, this.#host.random)) {
+      const peer = peerOf(connection);
+      if (this.#drops(peer)) {
         connection.close();
         continue;
       }
-      const served = this.#serve(connection).finally(() => this.#open.delete(served));
+      const served = this.#serve(connection, peer).finally(() => this.#open.delete(served));
       this.#open.add(served);
     }
   }
 
-  async #serve(connection: NetConnection): Promise<void> {
+  #drops({ address }: Peer): boolean {
+    const { maxStartups, perSourceMaxStartups, perSourceNetBlockSize } = this.#config;
+    if (dropsStartup(maxStartups, this.#waiting, this.#host.random)) return true;
+    if (perSourceMaxStartups === null) return false;
+    const waiting = this.#waitingFrom.get(sourceOf(address, perSourceNetBlockSize)) ?? 0;
+    return waiting >= perSourceMaxStartups;
+  }
+
+  async #serve(connection: NetConnection, peer: Peer): Promise<void> {
+    const source = sourceOf(peer.address, this.#config.perSourceNetBlockSize);
     this.#waiting++;
+    this.#waitingFrom.set(source, (this.#waitingFrom.get(source) ?? 0) + 1);
     let waits = true;
     const authenticated = () => {
-      if (waits) this.#waiting--;
+      if (!waits) return;
       waits = false;
+      this.#waiting--;
+      const left = this.#waitingFrom.get(source)! - 1;
+      if (left > 0) this.#waitingFrom.set(source, left);
+      else this.#waitingFrom.delete(source);
     };
-    await this.#server.serve(connection, peerOf(connection), { signal: this.#life.signal, authenticated });
+    await this.#server.serve(connection, peer, { signal: this.#life.signal, authenticated });
     authenticated();
   }
 
@@ -114,9 +131,4 @@ function peerOf({ remote, local }: NetConnection): Peer {
       ? { address: unmapped(address.hostname), port: address.port }
       : { address: "", port: 0 };
   return { ...end(remote), local: end(local) };
-}
-
-/** IPv4 addresses as such, also on a socket that takes both. */
-function unmapped(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
 }

@@ -13,19 +13,21 @@ import {
 import { readOptions, splitOptions } from "../keys/authorized_keys_options.ts";
 import { mergeRestrictions, type Restrictions } from "../keys/restrictions.ts";
 import type { PublicKey } from "../keys/types.ts";
-import { FilesError, type ReadableFiles } from "../platform/files.ts";
+import { FilesError } from "../platform/files.ts";
 import { readWholeFile } from "../platform/whole_file.ts";
 import { CertificateTrial } from "./certificate_login.ts";
 import type { Account } from "./login.ts";
-import { OTHERS_WRITE, outputOf, type SshdLoginHost } from "./login_commands.ts";
+import { outputOf, type SshdLoginHost, untrustedPath } from "./login_commands.ts";
 import type { Admission, LoginRefusal } from "./login_rules.ts";
 import type { SshdConfig } from "./sshd_config/evaluate.ts";
 import {
   certificateTokens,
   expandCommand,
+  expandTokens,
   expandUserPath,
   keyTokens,
   type TokenKey,
+  userTokens,
 } from "./sshd_config/expand.ts";
 import { openText } from "./text_file.ts";
 
@@ -121,14 +123,14 @@ async function authorizedLines(
     const text = await believedText(path, config, account, host);
     if (text !== undefined) add(path, text);
   }
-  const { authorizedKeysCommand: command } = config;
-  if (command !== null) {
-    const { file, args } = expandCommand(
-      command,
-      account,
-      keyTokens(await tokenKey(shown.key, shown.certificate)),
-    );
-    add("AuthorizedKeysCommand", await outputOf(file, args, host));
+  const { authorizedKeysCommand: command, authorizedKeysCommandUser: user } = config;
+  if (command !== null && user !== null) {
+    const tokens = keyTokens(await tokenKey(shown.key, shown.certificate));
+    const line = {
+      ...expandCommand(command, account, tokens),
+      user: expandTokens(user, userTokens(account)),
+    };
+    add("AuthorizedKeysCommand", await outputOf(line, host));
   }
   return keys;
 }
@@ -142,7 +144,8 @@ async function believedText(
 ): Promise<string | undefined> {
   try {
     if (strictModes) {
-      const fault = await strictModesFault(path, account, files);
+      const top = await files.realpath(account.home).catch(() => account.home);
+      const fault = await untrustedPath(path, { uid: account.uid, top }, files);
       if (fault) {
         warn(`StrictModes: ${fault}`);
         return undefined;
@@ -153,22 +156,6 @@ async function believedText(
     if (!(error instanceof FilesError)) throw error;
     if (error.code !== "not-found" && error.code !== "not-directory") warn(`${path}: ${error.message}`);
     return undefined;
-  }
-}
-
-/** As sshd: the file and every folder up to the home directory, or the root, are the user's or root's to write alone. */
-async function strictModesFault(
-  path: string,
-  { uid, home }: Account,
-  files: ReadableFiles,
-): Promise<string | undefined> {
-  const top = await files.realpath(home).catch(() => home);
-  for (let at = await files.realpath(path);;) {
-    const { uid: owner, mode } = await files.stat(at);
-    if (owner !== 0 && owner !== uid) return `${at} belongs to somebody else`;
-    if ((mode & OTHERS_WRITE) !== 0) return `${at} can be written by others`;
-    if (at === top || at === "/") return undefined;
-    at = at.slice(0, Math.max(at.lastIndexOf("/"), 1));
   }
 }
 
@@ -186,7 +173,8 @@ async function principalsOf(
   host: SshdLoginHost,
 ): Promise<AllowedPrincipals[]> {
   const { account } = shown;
-  const { authorizedPrincipalsFile, authorizedPrincipalsCommand } = config;
+  const { authorizedPrincipalsFile, authorizedPrincipalsCommand, authorizedPrincipalsCommandUser: user } =
+    config;
   if (authorizedPrincipalsFile === null && authorizedPrincipalsCommand === null) {
     return [{ principals: [account.name] }];
   }
@@ -195,13 +183,14 @@ async function principalsOf(
     const text = await believedText(expandUserPath(authorizedPrincipalsFile, account), config, account, host);
     allowed.push(...principalLines(text ?? "", host));
   }
-  if (authorizedPrincipalsCommand !== null) {
+  if (authorizedPrincipalsCommand !== null && user !== null) {
     const tokens = {
       ...keyTokens(await tokenKey(shown.key, certificate)),
       ...certificateTokens(await tokenKey(certificate.signatureKey), certificate),
     };
-    const { file, args } = expandCommand(authorizedPrincipalsCommand, account, tokens);
-    allowed.push(...principalLines(await outputOf(file, args, host), host));
+    const command = expandCommand(authorizedPrincipalsCommand, account, tokens);
+    const line = { ...command, user: expandTokens(user, userTokens(account)) };
+    allowed.push(...principalLines(await outputOf(line, host), host));
   }
   return allowed;
 }

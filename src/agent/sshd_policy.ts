@@ -8,21 +8,35 @@ import type { Signer } from "../keys/types.ts";
 import type { PublicKeyRequest, Verdict } from "../ssh/auth/server/types.ts";
 import type { AgentHost } from "./agent.ts";
 import type { ConnectionPolicy, Login, Peer, ServerPolicy } from "./built_in_server.ts";
+import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
 import type { SshdLoginHost } from "./login_commands.ts";
 import { refusal, rootRefusal } from "./sshd_config/access.ts";
 import { SshdConfigError } from "./sshd_config/error.ts";
 import { evaluate, type SshdConfig } from "./sshd_config/evaluate.ts";
+import { expandTokens, userTokens } from "./sshd_config/expand.ts";
+import type { PartialSettings } from "./sshd_config/keywords.ts";
 import type { LoginContext } from "./sshd_config/match.ts";
 import { type ConfigSource, type ParsedSshdConfig, parseSshdConfig } from "./sshd_config/parse.ts";
 import { judgeSshdLogin } from "./sshd_login.ts";
-import { algorithmLists, clientAlive, forwardingRights, keysNeeded, sessionRights } from "./sshd_settings.ts";
+import {
+  algorithmLists,
+  clientAlive,
+  fidoDemand,
+  forwardingRights,
+  isShortRsa,
+  keysNeeded,
+  logAt,
+  sessionRights,
+} from "./sshd_settings.ts";
 import { openness, openText, openTextIfThere, readingFrom } from "./text_file.ts";
 
 /** A configuration ready to serve. */
 export interface SshdPolicy {
   /** Outside of every Match. */
   readonly config: SshdConfig;
+  /** What LogLevel leaves of the log. */
+  readonly log: EventLog;
   readonly policy: ServerPolicy;
 }
 
@@ -36,26 +50,29 @@ export async function readSshdPolicy(
     const parsed = await parseSshdConfig(path, source);
     for (const message of parsed.warnings) host.log({ event: "warning", message });
     const config = evaluate(parsed);
-    requireOwnUser(config, host);
+    requireCommandUsers(config, host);
     if (keysNeeded(config.authenticationMethods) === undefined) {
       throw new AgentError(
         "files",
         `${path}: AuthenticationMethods asks for more than keys; passwords are never taken here`,
       );
     }
-    const hostKeys = await readHostKeys(config, host);
-    return { config, policy: policyOf(parsed, config, hostKeys, host) };
+    const log = logAt(config.logLevel, host.log);
+    const hostKeys = await readHostKeys(config, { ...host, log });
+    return { config, log, policy: policyOf(parsed, config, hostKeys, { ...host, log }) };
   } catch (error) {
     if (error instanceof SshdConfigError) throw new AgentError("files", error.message, { cause: error });
     throw error;
   }
 }
 
-/** Commands run as the agent's own user: another one was asked for, for a reason. */
-function requireOwnUser(config: SshdConfig, { account }: AgentHost): void {
+/** Commands run as another user for a reason: where they cannot, nothing starts. Match blocks are judged with each login. */
+function requireCommandUsers(config: SshdConfig, { account }: AgentHost): void {
+  if (account.uid === 0) return;
   for (const kind of ["authorizedKeysCommandUser", "authorizedPrincipalsCommandUser"] as const) {
     const user = config[kind];
-    if (user !== null && user !== account.name && user !== "%u") {
+    if (user === null) continue;
+    if (expandTokens(user, userTokens(account)) !== account.name) {
       throw new AgentError(
         "files",
         `${kind[0].toUpperCase()}${kind.slice(1)} ${user}: this agent runs as ${account.name}`,
@@ -71,20 +88,33 @@ function policyOf(
   host: AgentHost,
 ): ServerPolicy {
   const algorithms = algorithmLists(config, hostKeys);
+  const accepted = acceptedSomewhere(parsed, config);
+  const configOf = (user: string, peer: Peer) => evaluate(parsed, loginContext(user, peer, host));
   const { bytes, seconds } = config.rekeyLimit;
-  return async (peer): Promise<ConnectionPolicy> => ({
+  return (peer): ConnectionPolicy => ({
     hostKeys,
     algorithms,
     rekey: { ...(bytes > 0 && { bytes }), ...(seconds > 0 && { ms: seconds * 1000 }) },
     loginGraceMs: config.loginGraceTime > 0 ? config.loginGraceTime * 1000 : 2 ** 31 - 1,
     auth: {
       publicKey: (request) => decide(parsed, request, peer, host),
-      methods: (user) =>
-        evaluate(parsed, loginContext(user, peer, host)).pubkeyAuthentication ? ["publickey"] : [],
-      maxTries: Math.max(1, config.maxAuthTries),
-      banner: await bannerText(config, host),
+      algorithms: accepted,
+      methods: (user) => configOf(user, peer).pubkeyAuthentication ? ["publickey"] : [],
+      maxTries: (user) => Math.max(1, configOf(user, peer).maxAuthTries),
+      banner: (user) => bannerText(configOf(user, peer), host),
     },
   });
+}
+
+/** Public key algorithms of the whole file: which of them counts is known with the user. */
+function acceptedSomewhere(parsed: ParsedSshdConfig, config: SshdConfig): readonly string[] {
+  const accepted = new Set(config.pubkeyAcceptedAlgorithms);
+  for (const { apply } of parsed.directives) {
+    const own: PartialSettings = {};
+    apply(own);
+    own.pubkeyAcceptedAlgorithms?.forEach((name) => accepted.add(name));
+  }
+  return [...accepted];
 }
 
 async function decide(
@@ -101,6 +131,7 @@ async function decide(
   if (!config.pubkeyAcceptedAlgorithms.includes(request.algorithm)) {
     return refused("PubkeyAcceptedAlgorithms");
   }
+  if (isShortRsa(request.key, config)) return refused("RequiredRSASize");
   const denied = refusal(config, login);
   if (denied) return refused(denied);
 
@@ -112,7 +143,7 @@ async function decide(
     const root = rootRefusal(config, "publickey", forced);
     if (root) return refused(root);
   }
-  const fido = { touch: !restrictions.noTouchRequired, verification: restrictions.verifyRequired };
+  const fido = fidoDemand(config, restrictions);
   const needed = keysNeeded(config.authenticationMethods);
   if (needed === undefined) return refused("AuthenticationMethods asks for more than keys");
   if (request.passed.length + 1 < needed) return { result: "partial", methods: ["publickey"], fido };
@@ -169,10 +200,12 @@ function loginContext(user: string, { address, local }: Peer, { account }: Agent
   };
 }
 
-function sshdLoginHost({ files, sessions, clock, log }: AgentHost): SshdLoginHost {
+function sshdLoginHost({ files, sessions, account, findAccount, clock, log }: AgentHost): SshdLoginHost {
   return {
     files,
     processes: sessions.processes,
+    own: account,
+    findAccount,
     after: (ms, callback) => clock.after(ms, callback),
     warn: (message) => log({ event: "warning", message }),
   };
@@ -184,17 +217,17 @@ async function bannerText({ banner }: SshdConfig, { files }: AgentHost): Promise
 }
 
 /** Keys that cannot be used are told of, as sshd does; without any there is no server. */
-async function readHostKeys(
-  { hostKeys, hostCertificates }: SshdConfig,
-  { files, log }: AgentHost,
-): Promise<Signer[]> {
+async function readHostKeys(config: SshdConfig, { files, log }: AgentHost): Promise<Signer[]> {
+  const { hostKeys, hostCertificates } = config;
   const signers: Signer[] = [];
   for (const path of hostKeys) {
     try {
       const file = await openText(files, path);
       const open = openness(file);
       if (open) throw new Error(open);
-      signers.push(await parsePrivateKey(file.text));
+      const signer = await parsePrivateKey(file.text);
+      if (isShortRsa(signer.publicKey, config)) throw new Error("it is shorter than RequiredRSASize");
+      signers.push(signer);
     } catch (error) {
       log({ event: "warning", message: `host key ${path} is not used: ${(error as Error).message}` });
     }

@@ -1,8 +1,11 @@
 /** sshd_config in the terms of this server: algorithms, rights, startups. Pure. */
-import { matchesPattern } from "../keys/patterns.ts";
+import { networkOf, parseIp } from "../bytes/ip_address.ts";
+import { matchesPattern, matchPatternList } from "../keys/patterns.ts";
 import { permitsListen, permitsOpen, type Restrictions } from "../keys/restrictions.ts";
 import { type AlgorithmLists, supportedAlgorithms, usableHostKeys } from "../ssh/algorithms/lists.ts";
-import type { Signer } from "../keys/types.ts";
+import type { PublicKey, Signer } from "../keys/types.ts";
+import type { FidoDemand } from "../ssh/auth/server/types.ts";
+import type { AgentEvent, EventLog } from "./events.ts";
 import type { SessionPolicy } from "./exec.ts";
 import type { ForwardRights } from "./forwarding.ts";
 import type { KeepaliveTimes } from "./keepalive.ts";
@@ -20,6 +23,19 @@ export function algorithmLists(config: SshdConfig, hostKeys: readonly Signer[]):
   };
 }
 
+/** Whether RequiredRSASize is against a key. */
+export function isShortRsa({ type, bits }: PublicKey, { requiredRSASize }: SshdConfig): boolean {
+  return type === "ssh-rsa" && bits < requiredRSASize;
+}
+
+/** What a security key must do: PubkeyAuthOptions demand it, whatever the key's line lets go. */
+export function fidoDemand({ pubkeyAuthOptions }: SshdConfig, restrictions: Restrictions): FidoDemand {
+  return {
+    touch: pubkeyAuthOptions.includes("touch-required") || !restrictions.noTouchRequired,
+    verification: pubkeyAuthOptions.includes("verify-required") || restrictions.verifyRequired,
+  };
+}
+
 /** What both the configuration and the key leave of a session. */
 export function sessionRights(config: SshdConfig, restrictions: Restrictions): SessionPolicy {
   return {
@@ -27,6 +43,12 @@ export function sessionRights(config: SshdConfig, restrictions: Restrictions): S
     allowAgentForwarding: config.allowAgentForwarding && !config.disableForwarding &&
       restrictions.permitAgentForwarding,
     acceptEnv: config.acceptEnv,
+    keyEnv: new Map(
+      [...restrictions.environment].filter(([name]) =>
+        config.permitUserEnvironment !== null &&
+        matchPatternList(name, config.permitUserEnvironment) === "match"
+      ),
+    ),
     setEnv: config.setEnv,
     // sshd_config(5): ForceCommand wins over the key's own.
     forceCommand: config.forceCommand ?? restrictions.forceCommand ?? null,
@@ -81,6 +103,27 @@ export function clientAlive(
 ): KeepaliveTimes | undefined {
   if (clientAliveInterval === 0 || clientAliveCountMax === 0) return undefined;
   return { intervalMs: clientAliveInterval * 1000, misses: clientAliveCountMax };
+}
+
+/** The events that LogLevel wants. From INFO on that is all of them: there is no more to tell. */
+export function logAt(level: SshdConfig["logLevel"], log: EventLog): EventLog {
+  const wanted: readonly AgentEvent["event"][] | undefined = LOGGED[level];
+  return wanted ? (event) => wanted.includes(event.event) && log(event) : log;
+}
+
+const LOGGED: Partial<Record<SshdConfig["logLevel"], readonly AgentEvent["event"][]>> = {
+  QUIET: [],
+  FATAL: ["error"],
+  ERROR: ["error", "warning"],
+};
+
+/**
+ * Which connections are one source for PerSourceMaxStartups: the network that an address lies in. What is no address is
+ * a source of its own.
+ */
+export function sourceOf(address: string, { ipv4, ipv6 }: SshdConfig["perSourceNetBlockSize"]): string {
+  const ip = parseIp(address);
+  return ip ? `${networkOf(ip, ip.bits === 32 ? ipv4 : ipv6)}` : address;
 }
 
 /**

@@ -82,3 +82,8 @@ export function parseTcpAddress(text: string): TcpAddress {
   if (!match || !(port <= 65535)) throw new TypeError(`'${text}' is not HOST:PORT`);
   return { transport: "tcp", hostname: match[1] ?? match[2], port };
 }
+
+/** IPv4 addresses as such, also on a socket that takes both. */
+export function unmapped(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+}

@@ -49,7 +49,10 @@ Deno.test("of the environment's sources the session itself has the last word", (
   const env = sessionEnvironment({
     account,
     inherited: { PATH: "/p", TZ: "UTC", SSH_TTY: "/dev/outer", SSH_AUTH_SOCK: "/outer" },
-    client: new Map([["LANG", "C"], ["TZ", "client"], ["USER", "root"], ["SSH_CONNECTION", "lie"]]),
+    client: new Map([
+      ...[["LANG", "C"], ["TZ", "client"], ["PATH", "/evil"], ["USER", "root"], ["SSH_CONNECTION", "lie"]],
+    ] as [string, string][]),
+    keyLine: new Map([["TZ", "key"], ["OWN", "key"]]),
     setEnv: new Map([["TZ", "admin"], ["HOME", "/x"]]),
     endpoints: { clientAddress: "::1", clientPort: 9, serverAddress: "::2", serverPort: 22 },
     originalCommand: "ls",
@@ -60,7 +63,9 @@ Deno.test("of the environment's sources the session itself has the last word", (
     TZ: "admin",
     USER: "app",
     LOGNAME: "app",
-    HOME: "/srv/app",
+    // An administrator may say so, as to sshd.
+    HOME: "/x",
+    OWN: "key",
     SHELL: "/bin/sh",
     SSH_CLIENT: "::1 9 22",
     SSH_CONNECTION: "::1 9 ::2 22",

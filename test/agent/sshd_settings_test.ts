@@ -5,9 +5,13 @@ import {
   algorithmLists,
   clientAlive,
   dropsStartup,
+  fidoDemand,
   forwardingRights,
+  isShortRsa,
   keysNeeded,
+  logAt,
   sessionRights,
+  sourceOf,
 } from "../../src/agent/sshd_settings.ts";
 import { generatePrivateKey } from "../../src/keys/private_key.ts";
 import { type Restrictions, UNRESTRICTED } from "../../src/keys/restrictions.ts";
@@ -111,4 +115,64 @@ Deno.test("a server with ECDSA host keys alone offers them, though they are off 
     algorithmLists(file, [ecdsa]).hostKey.filter((name) => !name.includes("cert")),
     ["ecdsa-sha2-nistp256"],
   );
+});
+
+Deno.test("RequiredRSASize is about RSA alone", async () => {
+  const settings = await config("RequiredRSASize 3072");
+  const rsa = (await generatePrivateKey("ssh-rsa", { bits: 2048 })).publicKey;
+  assert.ok(isShortRsa(rsa, settings));
+  assert.ok(!isShortRsa(rsa, await config()));
+  assert.ok(!isShortRsa((await generatePrivateKey("ssh-ed25519")).publicKey, settings));
+});
+
+Deno.test("PubkeyAuthOptions demand of security keys what their lines let go", async () => {
+  const lax = limited({ noTouchRequired: true });
+  const rows: [line: string, restrictions: Restrictions, touch: boolean, verification: boolean][] = [
+    ["PubkeyAuthOptions none", UNRESTRICTED, true, false],
+    ["PubkeyAuthOptions none", lax, false, false],
+    ["PubkeyAuthOptions touch-required", lax, true, false],
+    ["PubkeyAuthOptions verify-required", lax, false, true],
+    ["PubkeyAuthOptions none", limited({ verifyRequired: true }), true, true],
+  ];
+  for (const [line, restrictions, touch, verification] of rows) {
+    assert.deepEqual(fidoDemand(await config(line), restrictions), { touch, verification }, line);
+  }
+});
+
+Deno.test("a key's line sets the variables that PermitUserEnvironment names", async () => {
+  const line = limited({
+    environment: new Map([["LANG", "C"], ["LC_X", "x"], ["LC_ALL", "C"], ["LD_PRELOAD", "p"]]),
+  });
+  const rows: [string, string[]][] = [
+    ["PermitUserEnvironment no", []],
+    ["PermitUserEnvironment LANG,!LC_X,LC_*", ["LANG", "LC_ALL"]],
+    ["PermitUserEnvironment yes", ["LANG", "LC_X", "LC_ALL", "LD_PRELOAD"]],
+  ];
+  for (const [text, names] of rows) {
+    assert.deepEqual([...sessionRights(await config(text), line).keyEnv!.keys()], names, text);
+  }
+});
+
+Deno.test("PerSourceNetBlockSize says which addresses are one source", async () => {
+  const { perSourceNetBlockSize } = await config("PerSourceNetBlockSize 24:56");
+  const source = (address: string) => sourceOf(address, perSourceNetBlockSize);
+  assert.equal(source("192.0.2.1"), source("192.0.2.200"));
+  assert.notEqual(source("192.0.2.1"), source("192.0.3.1"));
+  assert.equal(source("2001:db8::1"), source("2001:db8:0:ff::1"));
+  assert.notEqual(source("2001:db8::1"), source("2001:db8:0:100::1"));
+  const { perSourceNetBlockSize: own } = await config();
+  assert.notEqual(sourceOf("192.0.2.1", own), sourceOf("192.0.2.2", own));
+});
+
+Deno.test("LogLevel leaves as much of the log as sshd would", () => {
+  const rows = [["QUIET", []], ["FATAL", ["error"]], ["ERROR", ["warning", "error"]], [
+    "INFO",
+    ["info", "warning", "error"],
+  ], ["DEBUG3", ["info", "warning", "error"]]] as const;
+  for (const [level, heard] of rows) {
+    const events: string[] = [];
+    const log = logAt(level, ({ event }) => events.push(event));
+    for (const event of ["info", "warning", "error"] as const) log({ event, message: "" });
+    assert.deepEqual(events, heard, level);
+  }
 });

@@ -1,91 +1,15 @@
 /** The command in sshd's place: `--stdio` as `sshd -i`, `--sshd-config` alone as `sshd -D`. */
 import assert from "node:assert/strict";
-import { type KeyFile, knownHost, makeCertificate, makeKey } from "../support/keygen.ts";
-import { MeshCommand, meshEnvironment, meshLine } from "../support/mesh.ts";
+import { makeCertificate, makeKey } from "../support/keygen.ts";
+import { meshLine } from "../support/mesh.ts";
 import { openssh, opensshNewest, peerTest } from "../support/peers.ts";
-import { run, start, succeed } from "../support/process.ts";
-import { makeSite, type Site } from "../support/site.ts";
-import { copyLine, opensshOptions, sshLine } from "../support/stock_client.ts";
+import { run, succeed } from "../support/process.ts";
+import { copyLine, sshLine } from "../support/stock_client.ts";
 import { ownUser } from "../support/stock_server.ts";
-import { fileHash, freePort, patternHash, writePattern } from "../support/tcp.ts";
+import { fileHash, patternHash, writePattern } from "../support/tcp.ts";
+import { client, listening, makeScene, throughPipes } from "./sshd_scene.ts";
 
 const need = [openssh];
-
-interface Scene extends AsyncDisposable {
-  readonly site: Site;
-  readonly hostKey: KeyFile;
-  readonly env: Record<string, string>;
-  /** Writes an sshd_config with what every one here needs; `lines` come first, so they win, but for Match and what follows. */
-  config(...lines: string[]): string;
-}
-
-async function makeScene(): Promise<Scene> {
-  const site = await makeSite();
-  const { folder } = site;
-  const hostKey = await makeKey(folder, "host");
-  const authorized = folder.write("authorized", site.key.line + "\n");
-  return {
-    site,
-    hostKey,
-    env: meshEnvironment(folder.path),
-    config(...lines) {
-      const match = lines.findIndex((line) => line.startsWith("Match"));
-      const global = match < 0 ? lines : lines.slice(0, match);
-      return folder.write(
-        "sshd_config",
-        [
-          ...global,
-          `HostKey ${hostKey.path}`,
-          `AuthorizedKeysFile ${authorized}`,
-          "StrictModes no",
-          "PidFile none",
-          "PermitRootLogin prohibit-password",
-          "Subsystem sftp internal-sftp",
-          ...lines.slice(global.length),
-          "",
-        ].join("\n"),
-      );
-    },
-    [Symbol.asyncDispose]() {
-      site[Symbol.dispose]();
-      return Promise.resolve();
-    },
-  };
-}
-
-/** `ssh` whose way is our command on pipes. */
-function throughPipes({ site, env }: Scene, args: readonly string[], command: string): string[] {
-  const shell = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-  const proxy = ["env", ...shell, ...meshLine("agent", args)].map((word) => `'${word}'`).join(" ");
-  const options = [`ProxyCommand=${proxy}`, "StrictHostKeyChecking=no", "LogLevel=ERROR"];
-  const all = opensshOptions({
-    port: 22,
-    identity: site.key.path,
-    knownHosts: site.folder.at("unseen"),
-    options,
-  });
-  return openssh.line("ssh", ...all, `${ownUser}@pipe`, command);
-}
-
-/** A server that listens, with `lines` of configuration. */
-async function listening(scene: Scene, ...lines: string[]): Promise<MeshCommand & { port: number }> {
-  const port = freePort();
-  const config = scene.config(`ListenAddress 127.0.0.1:${port}`, ...lines);
-  const line = meshLine("agent", ["--sshd-config", config, "--log", "json"]);
-  const server = new MeshCommand(start(line, { env: scene.env }));
-  try {
-    await server.event("ready");
-  } catch (error) {
-    await server.kill();
-    throw error;
-  }
-  Deno.writeTextFileSync(scene.site.knownHosts, knownHost(port, scene.hostKey), { append: true });
-  return Object.assign(server, { port });
-}
-
-function client({ site }: Scene, port: number, options: readonly string[] = []) {
-  return { port, user: ownUser, identity: site.key.path, knownHosts: site.knownHosts, options };
-}
 
 peerTest(
   "--stdio serves one connection with a host key that stays, and many may run at once",
@@ -210,17 +134,18 @@ Deno.test({
     await using scene = await makeScene();
     const { folder, key } = scene.site;
     folder.write("authorized", "");
-    const command = folder.write(
-      "keys.sh",
-      `#!/bin/sh\n[ "$1" = "${ownUser}" ] && [ "$2" = "${key.fingerprint}" ] && cat ${key.publicPath}\n`,
-      0o755,
-    );
-    await using server = await listening(
-      scene,
-      `AuthorizedKeysCommand ${command} %u %f`,
-      `AuthorizedKeysCommandUser ${ownUser}`,
-    );
-    assert.equal((await run(sshLine(openssh, client(scene, server.port), [], "echo in"))).text, "in\n");
+    const check = `[ "$1" = "${ownUser}" ] && [ "$2" = "${key.fingerprint}" ] && cat ${key.publicPath}`;
+    // Everybody may write to the folder above: what lies there could be anybody's.
+    const exposed = folder.write("keys.sh", `#!/bin/sh\n${check}\n`, 0o755);
+    const rows = [[`/bin/sh -c '${check}' sh`, "in\n"], [exposed, ""]];
+    for (const [command, text] of rows) {
+      await using server = await listening(
+        scene,
+        `AuthorizedKeysCommand ${command} %u %f`,
+        `AuthorizedKeysCommandUser ${ownUser}`,
+      );
+      assert.equal((await run(sshLine(openssh, client(scene, server.port), [], "echo in"))).text, text);
+    }
   },
 });
 

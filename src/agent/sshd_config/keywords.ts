@@ -9,9 +9,12 @@ import {
   authenticationMethods,
   command,
   envPatterns,
+  fidoOptions,
   integer,
+  integerOrNone,
   listenAddress,
   maxStartups,
+  netBlockSize,
   oneOf,
   type Parser,
   permitted,
@@ -107,6 +110,21 @@ const subsystem: Keyword = {
 
 const forwarding = oneOf({ yes: "yes", all: "yes", no: "no", local: "local", remote: "remote" } as const);
 
+/** Who relies on passwords is told what comes of it. */
+function passwords(line: Arguments, warn: (sentence: string) => void): boolean {
+  const value = yesNo(line);
+  if (value) warn(`${line.keyword} yes has no effect: passwords are never taken here`);
+  return value;
+}
+
+/** `yes`, `no`, or a list of patterns of names. */
+function userEnvironment(line: Arguments, warn: (sentence: string) => void): string | null {
+  const value = text(line);
+  if (value.toLowerCase() === "no") return null;
+  warn(`${line.keyword}: ~/.ssh/environment is not read, lines of authorized_keys count`);
+  return value.toLowerCase() === "yes" ? "*" : value;
+}
+
 const logLevel = oneOf(
   {
     quiet: "QUIET",
@@ -149,6 +167,7 @@ export const keywords: Readonly<Record<string, Keyword>> = {
   macs: first("macs", algorithms("mac"), "global"),
   pubkeyacceptedalgorithms: first("pubkeyAcceptedAlgorithms", algorithms("publicKey")),
   casignaturealgorithms: first("caSignatureAlgorithms", algorithms("caSignature")),
+  requiredrsasize: first("requiredRSASize", integer),
   rekeylimit: first("rekeyLimit", rekeyLimit),
   clientaliveinterval: first("clientAliveInterval", seconds),
   clientalivecountmax: first("clientAliveCountMax", integer),
@@ -156,6 +175,8 @@ export const keywords: Readonly<Record<string, Keyword>> = {
   maxauthtries: first("maxAuthTries", integer),
   maxsessions: first("maxSessions", integer),
   maxstartups: first("maxStartups", maxStartups, "global"),
+  persourcemaxstartups: first("perSourceMaxStartups", integerOrNone, "global"),
+  persourcenetblocksize: first("perSourceNetBlockSize", netBlockSize, "global"),
   loglevel: first("logLevel", logLevel),
 
   authorizedkeysfile: first("authorizedKeysFiles", words),
@@ -167,8 +188,9 @@ export const keywords: Readonly<Record<string, Keyword>> = {
   authorizedprincipalscommanduser: first("authorizedPrincipalsCommandUser", textOrNone),
   revokedkeys: first("revokedKeys", textOrNone),
   pubkeyauthentication: first("pubkeyAuthentication", yesNo),
-  passwordauthentication: first("passwordAuthentication", yesNo),
-  kbdinteractiveauthentication: first("kbdInteractiveAuthentication", yesNo),
+  pubkeyauthoptions: first("pubkeyAuthOptions", fidoOptions),
+  passwordauthentication: first("passwordAuthentication", passwords),
+  kbdinteractiveauthentication: first("kbdInteractiveAuthentication", passwords),
   authenticationmethods: first("authenticationMethods", authenticationMethods),
   permitrootlogin: first("permitRootLogin", rootLogin),
   strictmodes: first("strictModes", yesNo, "global"),
@@ -179,6 +201,7 @@ export const keywords: Readonly<Record<string, Keyword>> = {
   banner: first("banner", textOrNone),
 
   acceptenv: append("acceptEnv", envPatterns),
+  permituserenvironment: first("permitUserEnvironment", userEnvironment, "global"),
   setenv: first("setEnv", assignments),
   permittty: first("permitTTY", yesNo),
   forcecommand: first("forceCommand", command),

@@ -1,7 +1,14 @@
 /** Every setting that sshd_config can change here, with OpenSSH's default. */
 import { defaultAlgorithms } from "../../ssh/algorithms/lists.ts";
 import { keyAlgorithms, signatureAlgorithms } from "../../ssh/algorithms/key_algorithms.ts";
-import type { ListenAddress, MaxStartups, Permitted, RekeyLimit } from "./values.ts";
+import type {
+  FidoOption,
+  ListenAddress,
+  MaxStartups,
+  NetBlockSize,
+  Permitted,
+  RekeyLimit,
+} from "./values.ts";
 
 /** Which direction of forwarding is allowed: `local` is direct-tcpip, `remote` tcpip-forward. */
 export type Forwarding = "yes" | "no" | "local" | "remote";
@@ -23,6 +30,8 @@ export interface Settings {
   readonly macs: readonly string[];
   readonly pubkeyAcceptedAlgorithms: readonly string[];
   readonly caSignatureAlgorithms: readonly string[];
+  /** Bits that host keys and users' keys must have. */
+  readonly requiredRSASize: number;
   readonly rekeyLimit: RekeyLimit;
   readonly clientAliveInterval: number;
   readonly clientAliveCountMax: number;
@@ -31,6 +40,9 @@ export interface Settings {
   readonly maxAuthTries: number;
   readonly maxSessions: number;
   readonly maxStartups: MaxStartups;
+  /** Connections of one network that may be before their login; null: no limit of their own. */
+  readonly perSourceMaxStartups: number | null;
+  readonly perSourceNetBlockSize: NetBlockSize;
   readonly logLevel: LogLevel;
 
   /** May hold tokens; relative to the home directory. */
@@ -43,6 +55,7 @@ export interface Settings {
   readonly authorizedPrincipalsCommandUser: string | null;
   readonly revokedKeys: string | null;
   readonly pubkeyAuthentication: boolean;
+  readonly pubkeyAuthOptions: readonly FidoOption[];
   readonly passwordAuthentication: boolean;
   readonly kbdInteractiveAuthentication: boolean;
   /** Lists of methods, one of which is to be gone through in order; empty: any single method. */
@@ -56,6 +69,8 @@ export interface Settings {
   readonly banner: string | null;
 
   readonly acceptEnv: readonly string[];
+  /** A pattern list of variables that lines of authorized_keys may set; null: none. */
+  readonly permitUserEnvironment: string | null;
   readonly setEnv: ReadonlyMap<string, string>;
   readonly permitTTY: boolean;
   /** Null: what the client asks for. */
@@ -85,6 +100,7 @@ export const defaultSettings: Settings = {
   macs: defaultAlgorithms.mac,
   pubkeyAcceptedAlgorithms: [...keyAlgorithms.keys()],
   caSignatureAlgorithms: signatureAlgorithms,
+  requiredRSASize: 1024,
   rekeyLimit: { bytes: 0, seconds: 0 },
   clientAliveInterval: 0,
   clientAliveCountMax: 3,
@@ -92,6 +108,8 @@ export const defaultSettings: Settings = {
   maxAuthTries: 6,
   maxSessions: 10,
   maxStartups: { start: 10, rate: 30, full: 100 },
+  perSourceMaxStartups: null,
+  perSourceNetBlockSize: { ipv4: 32, ipv6: 128 },
   logLevel: "INFO",
 
   authorizedKeysFiles: [".ssh/authorized_keys", ".ssh/authorized_keys2"],
@@ -103,6 +121,7 @@ export const defaultSettings: Settings = {
   authorizedPrincipalsCommandUser: null,
   revokedKeys: null,
   pubkeyAuthentication: true,
+  pubkeyAuthOptions: [],
   passwordAuthentication: true,
   kbdInteractiveAuthentication: true,
   authenticationMethods: [],
@@ -115,6 +134,7 @@ export const defaultSettings: Settings = {
   banner: null,
 
   acceptEnv: [],
+  permitUserEnvironment: null,
   setEnv: new Map(),
   permitTTY: true,
   forceCommand: null,

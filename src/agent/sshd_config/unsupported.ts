@@ -53,7 +53,6 @@ export const unsupported: Readonly<Record<string, Unsupported>> = {
   kerberosticketcleanup: harmless(NOT_OFFERED),
   permitemptypasswords: harmless("has no effect: an empty password never logs in"),
   permittunnel: harmless("has no effect: there are no tunnel devices"),
-  permituserenvironment: harmless("has no effect: users do not set the environment of their login"),
   permituserrc: harmless("has no effect: ~/.ssh/rc is not run"),
   streamlocalbindunlink: harmless("has no effect: a socket that is in the way is not removed"),
   compression: harmless("has no effect: nothing is compressed"),
@@ -76,7 +75,6 @@ export const unsupported: Readonly<Record<string, Unsupported>> = {
   sshdauthpath: harmless("has no effect: there are no helper programs"),
   agentsocketpath: harmless("has no effect: agent sockets have a private folder of their own"),
   warnweakcrypto: harmless("has no effect: clients are not warned"),
-  persourcenetblocksize: harmless("has no effect: sources are not limited one by one"),
   persourcepenaltyexemptlist: harmless("has no effect: there are no penalties to be exempt from"),
   usepam: harmless("has no effect: PAM is not asked, neither about accounts nor about sessions"),
   pamservicename: harmless("has no effect: PAM is not asked"),
@@ -97,12 +95,6 @@ export const unsupported: Readonly<Record<string, Unsupported>> = {
   // Missing these would let in, or let do, more than the file says.
   chrootdirectory: only("none", "would confine sessions, and nothing here does"),
   hostkeyagent: only("none", "would keep host keys in an agent, which is not supported"),
-  requiredrsasize: {
-    reason: "asks for longer RSA keys than are checked for here (1024)",
-    harmless: ([bits]) => Number(bits) <= 1024,
-  },
-  pubkeyauthoptions: only("none", "asks security keys for more than is checked here"),
-  persourcemaxstartups: only("none", "limits logins by source, which is not supported"),
   persourcepenalties: only("no", "penalizes sources, which is not supported"),
   channeltimeout: only("none", "closes idle channels, which is not supported"),
   unusedconnectiontimeout: only("none 0", "closes unused connections, which is not supported"),

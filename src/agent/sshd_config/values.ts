@@ -61,6 +61,10 @@ export const integer: Parser<number> = single((text, keyword) => {
   return Number(text);
 });
 
+/** A number, or null for `none`. */
+export const integerOrNone: Parser<number | null> = (line) =>
+  textOrNone(line) === null ? null : integer(line);
+
 const UNITS: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
 
 /** Seconds of `600`, `10m`, `1h30m` (TIME FORMATS in sshd_config(5)). */
@@ -108,6 +112,31 @@ export const maxStartups: Parser<MaxStartups> = single((text) => {
   }
   return { start, rate, full };
 });
+
+/** Bits that addresses of one source have in common. */
+export interface NetBlockSize {
+  readonly ipv4: number;
+  readonly ipv6: number;
+}
+
+export const netBlockSize: Parser<NetBlockSize> = single((text) => {
+  const match = /^(\d{1,3})(?::(\d{1,3}))?$/.exec(text);
+  const [ipv4, ipv6] = [Number(match?.[1]), Number(match?.[2] ?? 128)];
+  if (!match || ipv4 > 32 || ipv6 > 128) {
+    throw new TypeError(`PerSourceNetBlockSize is IPV4 or IPV4:IPV6, as in 32:64, not '${text}'`);
+  }
+  return { ipv4, ipv6 };
+});
+
+/** What a security key must do for each login. */
+export type FidoOption = "touch-required" | "verify-required";
+
+/** `none` adds nothing. */
+export const fidoOptions: Parser<readonly FidoOption[]> = ({ args }) =>
+  args.map((arg) => arg.toLowerCase()).filter((option) => option !== "none").map((option) => {
+    if (option === "touch-required" || option === "verify-required") return option;
+    throw new TypeError(`PubkeyAuthOptions: there is no option '${option}'`);
+  });
 
 function parsePort(text: string): number {
   const port = text === "ssh" ? 22 : Number(text);

@@ -33,6 +33,13 @@ const dump: Record<string, (config: SshdConfig) => readonly string[]> = {
   maxauthtries: ({ maxAuthTries }) => [`${maxAuthTries}`],
   maxsessions: ({ maxSessions }) => [`${maxSessions}`],
   maxstartups: ({ maxStartups: { start, rate, full } }) => [`${start}:${rate}:${full}`],
+  persourcemaxstartups: ({ perSourceMaxStartups }) => [`${perSourceMaxStartups ?? "none"}`],
+  persourcenetblocksize: ({ perSourceNetBlockSize: { ipv4, ipv6 } }) => [`${ipv4}:${ipv6}`],
+  requiredrsasize: ({ requiredRSASize }) => [`${requiredRSASize}`],
+  pubkeyauthoptions: ({ pubkeyAuthOptions }) => listOrNone(pubkeyAuthOptions),
+  permituserenvironment: ({ permitUserEnvironment }) => [
+    permitUserEnvironment === null ? "no" : permitUserEnvironment === "*" ? "yes" : permitUserEnvironment,
+  ],
   loglevel: ({ logLevel }) => [logLevel.replace("DEBUG1", "DEBUG")],
   authorizedkeysfile: ({ authorizedKeysFiles }) => listOrNone(authorizedKeysFiles),
   authorizedkeyscommand: ({ authorizedKeysCommand }) => orNone(authorizedKeysCommand),
@@ -112,6 +119,11 @@ AllowUsers e\nDenyUsers f\nDenyUsers g*\nAllowGroups wheel users\nDenyGroups 'x 
   "times and sizes": `LoginGraceTime 1h30m\nClientAliveInterval 2m\nClientAliveCountMax 0\nRekeyLimit 1G 1h
 MaxStartups 10:30:60\nMaxAuthTries 3 # comment\nMaxSessions 0\n`,
   "more times and sizes": "LoginGraceTime 0\nRekeyLimit default 2W\nMaxStartups 5\n",
+  "hardened sizes": `RequiredRSASize 3072\nPerSourceMaxStartups 1\nPerSourceNetBlockSize 24:56
+PubkeyAuthOptions none verify-required\nPermitUserEnvironment LANG,!LC_X,LC_*\nMatch User root
+RequiredRSASize 4096\nPubkeyAuthOptions touch-required\n`,
+  "no hardened sizes":
+    "PerSourceMaxStartups none\nPubkeyAuthOptions none\nPermitUserEnvironment yes\nRequiredRSASize 512\n",
   "a rekey limit by size": "RekeyLimit 500M none\n",
   "words": `PermitRootLogin without-password\nLogLevel verbose\nGatewayPorts clientspecified
 AllowTcpForwarding local\nAllowStreamLocalForwarding REMOTE\nPidFile none\nStrictModes no\nPermitTTY =no
@@ -173,6 +185,9 @@ const wrong = [
   "AuthorizedKeysCommand foo",
   "AuthorizedKeysCommand /foo",
   "MaxStartups 10:50:5",
+  "PerSourceNetBlockSize 33",
+  "PubkeyAuthOptions touch",
+  "Match user root\nPerSourceMaxStartups 1",
   "ListenAddress 127.0.0.1 5",
   "Match localport 22,23\nPermitTTY no",
   "Match address 1.2.3.4/24\nPermitTTY no",
@@ -193,7 +208,9 @@ async function stock(
   for (const line of text.split("\n").filter(Boolean)) {
     const at = line.indexOf(" ");
     const keyword = line.slice(0, at).toLowerCase();
-    const value = line.slice(at + 1).replace("prohibit-password", "without-password");
+    const value = line.slice(at + 1).replace("prohibit-password", "without-password")
+      // How many keys may be asked about, which newer ones limit.
+      .replace(/ ?max-pk-ok:\d+/, "");
     values.set(keyword, [...values.get(keyword) ?? [], value]);
   }
   return values;

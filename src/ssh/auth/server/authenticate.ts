@@ -67,7 +67,7 @@ class ServerAuthentication<I> implements ServerExchange<I> {
   readonly config: ServerAuth<I>;
   readonly #signal: AbortSignal | undefined;
   readonly #clock: Clock;
-  readonly #maxTries: number;
+  #maxTries: number;
   #progress: Progress = { user: "", passed: [], open: [] };
   #begun = false;
   #requests = 0;
@@ -82,8 +82,8 @@ class ServerAuthentication<I> implements ServerExchange<I> {
     this.config = config;
     this.#signal = context.signal;
     this.#clock = context.clock ?? systemClock;
-    this.#maxTries = config.maxTries ?? DEFAULT_MAX_TRIES;
-    if (!(this.#maxTries >= 1)) throw new RangeError("maxTries must be at least 1");
+    const { maxTries = DEFAULT_MAX_TRIES } = config;
+    this.#maxTries = typeof maxTries === "number" ? requireTries(maxTries) : DEFAULT_MAX_TRIES;
   }
 
   get request(): AuthRequest {
@@ -184,11 +184,12 @@ class ServerAuthentication<I> implements ServerExchange<I> {
     }
     if (this.#begun && user === this.#progress.user) return;
     this.#progress = { user, passed: [], open: [] };
-    const { methods, banner } = this.config;
-    this.#open(
-      methods ? await untilAborted((async () => await methods(user))(), this.#signal) : this.#offered(),
-    );
-    if (!this.#begun) this.#show(typeof banner === "function" ? banner(user) : banner);
+    const { methods, banner, maxTries } = this.config;
+    const asked = async <T>(ask: (user: string) => T | Promise<T>) =>
+      await untilAborted((async () => await ask(user))(), this.#signal);
+    if (typeof maxTries === "function") this.#maxTries = requireTries(maxTries(user));
+    this.#open(methods ? await asked(methods) : this.#offered());
+    if (!this.#begun) this.#show(typeof banner === "function" ? await asked(banner) : banner);
     this.#begun = true;
   }
 
@@ -278,6 +279,11 @@ class ServerAuthentication<I> implements ServerExchange<I> {
       cause,
     });
   }
+}
+
+function requireTries(count: number): number {
+  if (!(count >= 1)) throw new RangeError("maxTries must be at least 1");
+  return count;
 }
 
 /** RFC 4253 §10, RFC 4252 §5: a service that is not there ends the connection. */

@@ -118,11 +118,11 @@ export interface ServerAuth<I> {
   /** Which of the methods above are open to `user` at first. Default: all. */
   readonly methods?: (user: string) => readonly string[] | Promise<readonly string[]>;
   /** Shown before the first answer. */
-  readonly banner?: string | ((user: string) => string | undefined);
+  readonly banner?: string | ((user: string) => string | undefined | Promise<string | undefined>);
   /** Accepted public key algorithms (sshd: PubkeyAcceptedAlgorithms). Default: all of `keyAlgorithms`. */
   readonly algorithms?: readonly string[];
-  /** Failures until the connection ends. Default {@link DEFAULT_MAX_TRIES}. */
-  readonly maxTries?: number;
+  /** Failures until the connection ends, by whom they were last about. Default {@link DEFAULT_MAX_TRIES}. */
+  readonly maxTries?: number | ((user: string) => number);
   /** Milliseconds; refusals are answered at whole multiples of it. Default {@link DEFAULT_FAILURE_QUANTUM}. */
   readonly failureQuantum?: number;
   /** Told of every attempt, for audit and penalties. */
