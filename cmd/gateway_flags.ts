@@ -26,7 +26,7 @@ export function parseFlags(args: readonly string[], version: string): Flags | un
     .addHelpText("after", epilogue());
   for (const [key, { argument, help, list, fileOnly }] of Object.entries<Setting>(settings)) {
     if (fileOnly) continue;
-    const option = new Option(`${flagOf(key)} <${argument}>`, help);
+    const option = new Option(`${flagOf(key)} <${argument}>`, list ? `${help}; repeatable` : help);
     if (list) option.argParser((value, earlier: string[] | undefined) => [...earlier ?? [], value]);
     program.addOption(option);
   }

@@ -158,11 +158,17 @@ export function contentSizes(folder: string): Map<string, number> {
 if (import.meta.main) {
   const [entry, folder] = Deno.args;
   if (!folder) {
-    console.error("usage: deno run -A deploy/image_root.ts cmd/gateway.ts|cmd/agent.ts FOLDER");
+    console.error("usage: deno task image cmd/gateway.ts|cmd/agent.ts FOLDER");
     Deno.exit(2);
   }
   const absolute = folder.startsWith("/") ? folder : `${Deno.cwd()}/${folder}`;
-  await makeImageRoot(entry, absolute);
+  try {
+    await makeImageRoot(entry, absolute);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(`image: ${error.message}`);
+    Deno.exit(2);
+  }
   const sizes = contentSizes(absolute);
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
   for (const [name, size] of sizes) console.log(`${(size / 1e6).toFixed(1).padStart(8)} MB  /${name}`);

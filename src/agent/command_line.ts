@@ -28,18 +28,19 @@ export interface CommandLine {
 }
 
 const HELP: Flag = { flags: "-h, --help", help: "this text" };
+const VERSION: Flag = { flags: "-V, --version", help: "print the version" };
 
 /**
  * Reads `args` (without the program's name). A variable counts only where its flag is not on the line; a mistake in it
  * is one all the same.
- * @returns undefined when help is asked for
+ * @returns which text is asked for, where one is
  * @throws {AgentError} `usage`
  */
 export function readCommandLine(
   flags: readonly Flag[],
   args: readonly string[],
   environment: (name: string) => string | undefined,
-): CommandLine | undefined {
+): CommandLine | "help" | "version" {
   const defaults: Record<string, unknown> = {};
   for (const flag of flags) {
     const value = flag.variable === undefined ? undefined : environment(flag.variable);
@@ -51,18 +52,19 @@ export function readCommandLine(
     const word = args[at++];
     if (word === "--") break;
     const [name, attached] = split(word);
-    const flag = [...flags, HELP].find((flag) => namesOf(flag).includes(name));
+    const flag = [...flags, VERSION, HELP].find((flag) => namesOf(flag).includes(name));
     if (!flag || (!takesValue(flag) && attached !== undefined)) {
       throw usage(`unknown option '${word}'${suggestion(flags, name)}`);
     }
-    if (flag === HELP) return undefined;
+    if (flag === HELP) return "help";
+    if (flag === VERSION) return "version";
     const key = keyOf(flag);
     if (!takesValue(flag)) {
       values[key] = true;
       continue;
     }
     const text = attached ?? args[at++];
-    if (text === undefined) throw usage(`option '${flag.flags}' argument missing`);
+    if (text === undefined) throw usage(`${flag.flags}: its argument is missing`);
     const value = readArgument(flag, text);
     values[key] = flag.list ? [...values[key] as unknown[] ?? [], value] : value;
   }
@@ -71,7 +73,7 @@ export function readCommandLine(
 
 /** Help in the usual form. @param about what the program does; @param command what the words after the flags are */
 export function formatHelp(flags: readonly Flag[], name: string, about: string, command: string): string {
-  const options = [...flags, HELP].map((flag): [string, string] => [
+  const options = [...flags, VERSION, HELP].map((flag): [string, string] => [
     flag.flags,
     flag.choices
       ? `${flag.help} (choices: ${flag.choices.map((choice) => `"${choice}"`).join(", ")})`
@@ -106,12 +108,13 @@ function takesValue({ flags }: Flag): boolean {
   return flags.includes("<");
 }
 
-function readArgument({ flags, parse, choices }: Flag, text: string): unknown {
-  const invalid = `option '${flags}' argument '${text}' is invalid.`;
+function readArgument(flag: Flag, text: string): unknown {
+  const { parse, choices } = flag;
+  const name = namesOf(flag).at(-1);
   if (choices && !choices.includes(text)) {
-    throw usage(`${invalid} Allowed choices are ${choices.join(", ")}.`);
+    throw usage(`${name}: '${text}' is not one of ${choices.join(", ")}`);
   }
-  return attempt(() => parse ? parse(text) : text, invalid);
+  return attempt(() => parse ? parse(text) : text, `${name}:`);
 }
 
 function readVariable(flag: Flag, value: string): unknown {
@@ -119,7 +122,9 @@ function readVariable(flag: Flag, value: string): unknown {
   return attempt(() => {
     if (!takesValue(flag)) return truth(value);
     if (list) return value.trim().split(/\s+/).map(parse);
-    if (choices && !choices.includes(value)) throw new TypeError(`'${value}' is not one of ${choices}`);
+    if (choices && !choices.includes(value)) {
+      throw new TypeError(`'${value}' is not one of ${choices.join(", ")}`);
+    }
     return parse(value);
   }, `${variable}:`);
 }

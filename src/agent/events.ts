@@ -95,7 +95,9 @@ function sentence(event: AgentEvent): string {
       return `${event.listen} leads to ${event.to}`;
     case "disconnected": {
       const retry = event.retryMs === undefined ? "" : `; next try in ${(event.retryMs / 1000).toFixed(1)} s`;
-      return `${event.gateway}: ${event.reason}${retry}`;
+      // Where it cannot be dialled the reason says so of it.
+      const reason = event.reason.replace(`cannot dial ${event.gateway}: `, "");
+      return `${event.gateway}: ${reason}${retry}`;
     }
     case "draining":
       return `${event.gateway} is about to stop: what is open goes on, the next connection goes elsewhere`;

@@ -2,6 +2,7 @@
 import { parseDialRange } from "../identity/ranges.ts";
 import { formatEndings } from "../platform/exit_codes.ts";
 import { frozen } from "../platform/frozen.ts";
+import { SOFTWARE } from "../ssh/establish.ts";
 import { type Flag, formatHelp, readCommandLine } from "./command_line.ts";
 import type { AgentConfig } from "./config.ts";
 import { AgentError, exitCodes } from "./exit_codes.ts";
@@ -19,7 +20,7 @@ export interface FlagSources {
   readonly environment: (name: string) => string | undefined;
 }
 
-/** Asked for help instead of a run. */
+/** Asked for help, or for the version, instead of a run. */
 export interface HelpText {
   readonly help: string;
 }
@@ -184,7 +185,8 @@ type Values = {
  */
 export function parseFlags({ args, environment }: FlagSources): AgentConfig | HelpText {
   const line = readCommandLine(FLAGS, args, environment);
-  if (!line) {
+  if (line === "version") return { help: `${SOFTWARE}\n` };
+  if (line === "help") {
     return { help: `${formatHelp(FLAGS, "ssh-mesh-agent", ABOUT, COMMAND)}\n${formatEndings(exitCodes)}\n` };
   }
   return complete(line.values as Values, line.command, environment);
@@ -197,7 +199,7 @@ const COMMAND = "a child: inherits input, output and environment; its exit statu
 function name(text: string): string {
   if (!/^[^\s:/@*,]{1,253}$/.test(text)) {
     throw new TypeError(
-      `'${text}' cannot be a name: names have letters, digits and '-' in labels between dots`,
+      `'${text}' cannot be a name: a name has letters, digits and '-' in labels of 1 to 63, separated by dots`,
     );
   }
   return text;

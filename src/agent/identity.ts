@@ -35,9 +35,9 @@ export interface IdentitySources {
 
 /**
  * Reads the keys: the one that was named, with its certificate where there is one, else those under `~/.ssh` that can be
- * used, each by itself and then with its certificate, else one of the agent's own, made when it is first needed. Called before each dial: certificates are
- * renewed on disk.
- * @throws {AgentError} `files`
+ * used, each by itself and then with its certificate, else one of the agent's own, made when it is first needed. Called
+ * before each dial: certificates are renewed on disk.
+ * @throws {AgentError} `files`: also where a key under `~/.ssh` is open to others, and there is no other
  */
 export async function loadIdentities(sources: IdentitySources): Promise<Signer[]> {
   const { files, path, log } = sources;
@@ -45,6 +45,8 @@ export async function loadIdentities(sources: IdentitySources): Promise<Signer[]
     return [await readIdentity(sources, await requireText(files, path, "the private key"))];
   }
   const signers: Signer[] = [];
+  const unused: string[] = [];
+  let tooOpen: AgentError | undefined;
   for (const name of USUAL_NAMES) {
     const file = await openTextIfThere(files, `${sources.home}/.ssh/${name}`).catch(() => undefined);
     if (!file) continue;
@@ -55,22 +57,25 @@ export async function loadIdentities(sources: IdentitySources): Promise<Signer[]
       signers.push(signer);
     } catch (error) {
       if (!(error instanceof AgentError)) throw error;
-      log({ event: "warning", message: `${error.message}; it is not used` });
+      if (openness(file)) tooOpen ??= error;
+      unused.push(`${error.message}; it is not used`);
     }
   }
-  if (signers.length > 0) return signers;
-  const { key, made } = await ownKey(sources.state);
-  if (made) {
-    const line = formatPublicKey(key.publicKey, key.comment);
-    const message = `made a key, which the gateway's authorized_keys must get: ${line}`;
-    log({ event: "warning", message });
-  }
+  const saved = signers.length > 0 ? undefined : await savedKey(sources.state);
+  const found = saved ? [saved] : signers;
+  // A new key in its place would only be refused, far from the reason.
+  if (found.length === 0 && tooOpen) throw tooOpen;
+  for (const message of unused) log({ event: "warning", message });
+  if (found.length > 0) return found;
+  const key = await makeKey(sources.state);
+  const line = formatPublicKey(key.publicKey, key.comment);
+  log({ event: "warning", message: `made a key, which the gateway's authorized_keys must get: ${line}` });
   return [key];
 }
 
 /** The agent's own key, whatever lies under `~/.ssh`. @throws {AgentError | StateError} */
 export async function ownIdentity({ state }: Pick<IdentitySources, "state">): Promise<Signer> {
-  return (await ownKey(state)).key;
+  return await savedKey(state) ?? await makeKey(state);
 }
 
 /** A certificate that cannot be used costs the certificate and not the key: as ssh has it. */
@@ -111,11 +116,13 @@ function certify(signer: Signer, line: string): Signer {
   return withCertificate(signer, certificate);
 }
 
-async function ownKey(state: StateFolder): Promise<{ readonly key: PrivateKey; readonly made: boolean }> {
-  const path = `${state.path}/${OWN_KEY}`;
+async function savedKey(state: StateFolder): Promise<PrivateKey | undefined> {
   const saved = await state.read(OWN_KEY);
-  if (saved) return { key: await readingFrom(path, () => parsePrivateKey(decodeText(saved))), made: false };
+  return saved && await readingFrom(`${state.path}/${OWN_KEY}`, () => parsePrivateKey(decodeText(saved)));
+}
+
+async function makeKey(state: StateFolder): Promise<PrivateKey> {
   const key = await generatePrivateKey("ssh-ed25519", { comment: "ssh-mesh agent" });
   await state.write(OWN_KEY, encodeText(formatPrivateKey(key)));
-  return { key, made: true };
+  return key;
 }

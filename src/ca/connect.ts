@@ -123,8 +123,8 @@ async function join(
   if (token === undefined) {
     throw new CaError(
       "unavailable",
-      `there is no credential for the authority at ${url}: make a join token there (ca token create --name NAME) ` +
-        "and give it here",
+      `there is no credential for the authority at ${url}: make a join token there (ssh-mesh-ca token create ` +
+        "--name NAME) and give it here (--ca-join)",
     );
   }
   const roots = given.length > 0 ? given : await rootsNamedBy(token, url, https, clock);

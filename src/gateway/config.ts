@@ -1,5 +1,5 @@
 /** From flags, environment and file to one frozen configuration. Pure: texts and paths come in. */
-import { parse as parseYaml } from "yaml";
+import { parse as parseYaml, type YAMLParseError } from "yaml";
 import type { z } from "zod";
 import type { Profile } from "../ca/profiles.ts";
 import type { OwnerLimits } from "../identity/policy/mod.ts";
@@ -120,7 +120,9 @@ function readFile({ path, text }: { path: string; text: string }): Record<string
   try {
     content = parseYaml(text, { maxAliasCount: 100 }) ?? {};
   } catch (error) {
-    throw new StartError("usage", `${path}: ${(error as Error).message.split("\n", 1)[0]}`);
+    const { message, linePos: [at] = [] } = error as YAMLParseError;
+    const [sentence] = message.split(/ at line |\n/, 1);
+    throw new StartError("usage", `${path}${at ? `:${at.line}:${at.col}` : ""}: ${sentence}`);
   }
   if (typeof content !== "object" || content === null || Array.isArray(content)) {
     throw new StartError("usage", `${path}: expected keys and values at the top`);

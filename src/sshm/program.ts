@@ -50,7 +50,7 @@ export async function runSshm(args: readonly string[], host: SshmHost, version: 
 export function buildProgram(cli: Cli, said: { out: string; err: string }, version: string): Command {
   const program = new Command("sshm")
     .description("Reach workloads through an ssh-mesh gateway, and ask what a policy decides.")
-    .version(version, "--version", "print the version")
+    .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "this text")
     .exitOverride()
     .configureOutput({ writeOut: (text) => said.out += text, writeErr: (text) => said.err += text })
@@ -104,5 +104,6 @@ function inOurWords(message: string): string {
     .replace(
       /^command-argument value '(.*)' is invalid for argument '(\w+)'\. Allowed choices are (.*)\.$/,
       "$2 is one of $3, not '$1'",
-    );
+    )
+    .replace(/^option '(?:.*, )?(--[\w-]+).*?' argument '.*?' is invalid\. /, "$1: ");
 }

@@ -64,6 +64,9 @@ export interface AuditEvents {
 
 export type AuditEventName = keyof AuditEvents;
 
+/** What the log tells besides refusals: who watches it wants to see workloads come and go. */
+const TOLD: ReadonlySet<AuditEventName> = new Set(["node.registered", "node.released", "node.evicted"]);
+
 /** Who and from where; absent for what the gateway did by itself. */
 export interface AuditContext {
   readonly actor?: Actor;
@@ -93,7 +96,7 @@ export class Audit {
 
   /**
    * Writes one event. Peers' text in `details` is made printable, and what looks like a secret left out. Refusals are told
-   * to the log as well: whoever wonders why something does not work looks there first. Of refusals, and of what took no right,
+   * to the log as well, and which workloads come and go: whoever wonders why something does not work looks there first. Of refusals, and of what took no right,
    * so many are written and the others counted: see {@link RecordLimit}.
    */
   record<Name extends AuditEventName>(
@@ -130,9 +133,10 @@ export class Audit {
       ...(connection !== undefined && { connection }),
       ...details,
     }));
-    if (!name.endsWith(".refused")) return;
+    const level = name.endsWith(".refused") ? "warn" : TOLD.has(name) ? "info" : undefined;
+    if (!level) return;
     const who = actor && { who: actor.name };
-    logger("audit").warn("{event}", {
+    logger("audit")[level]("{event}", {
       event: name,
       ...who,
       ...(remote !== undefined && { remote }),

@@ -79,9 +79,16 @@ function head(record: LogRecord): { time: string; level: LogLevel; room: string 
 
 /** Texts of the template and values of its properties in turn. */
 function messageOf(record: LogRecord): string {
-  return record.message.map((part, i) => i % 2 === 0 ? loggableText(String(part)) : inText(loggable(part)))
-    .join("");
+  const names = typeof record.rawMessage === "string" ? [...record.rawMessage.matchAll(/\{(\w+)\}/g)] : [];
+  return record.message.map((part, i) => {
+    if (i % 2 === 0) return loggableText(String(part));
+    const sentence = typeof part === "string" && SENTENCES.has(names[(i - 1) / 2]?.[1]);
+    return sentence ? loggableText(part) : inText(loggable(part));
+  }).join("");
 }
+
+/** Properties that are this program's own words, and need no quotes to be told from them. */
+const SENTENCES: ReadonlySet<string> = new Set(["reason", "why", "warning"]);
 
 const HEAD_NAMES: ReadonlySet<string> = new Set(["time", "level", "room", "message"]);
 

@@ -14,8 +14,15 @@ function number(text: string): number {
   return Number(text);
 }
 
-function read(args: string, environment: Record<string, string> = {}): CommandLine | undefined {
+function read(args: string, environment: Record<string, string> = {}): CommandLine | "help" | "version" {
   return readCommandLine(FLAGS, args.split(" ").filter(Boolean), (name) => environment[name]);
+}
+
+/** The same, of a line that asks for no text. */
+function line(args: string, environment: Record<string, string> = {}): CommandLine {
+  const found = read(args, environment);
+  assert.ok(typeof found === "object");
+  return found;
 }
 
 const LINES: [args: string, values: Record<string, unknown>, command: string[]][] = [
@@ -44,13 +51,13 @@ const MISTAKES: [args: string, environment: Record<string, string>, sentence: st
   ["--quiet=1", {}, "unknown option '--quiet=1' (Did you mean --quiet?)"],
   ["--something-else", {}, "unknown option '--something-else'"],
   ["-x", {}, "unknown option '-x'"],
-  ["--name", {}, "option '--name <NAME>' argument missing"],
-  ["-s", {}, "option '-s, --some-number <N>' argument missing"],
-  ["-s x", {}, "option '-s, --some-number <N>' argument 'x' is invalid. 'x' is no number"],
-  ["--form c", {}, "option '--form <a|b>' argument 'c' is invalid. Allowed choices are a, b."],
+  ["--name", {}, "--name <NAME>: its argument is missing"],
+  ["-s", {}, "-s, --some-number <N>: its argument is missing"],
+  ["-s x", {}, "--some-number: 'x' is no number"],
+  ["--form c", {}, "--form: 'c' is not one of a, b"],
   ["", { NUMBERS: "1 x" }, "NUMBERS: 'x' is no number"],
   ["-s 1", { NUMBERS: "x" }, "NUMBERS: 'x' is no number"],
-  ["", { FORM: "c" }, "FORM: 'c' is not one of a,b"],
+  ["", { FORM: "c" }, "FORM: 'c' is not one of a, b"],
   ["", { QUIET: "maybe" }, "QUIET: 'maybe' is neither true nor false"],
 ];
 
@@ -65,20 +72,21 @@ for (const [args, environment, sentence] of MISTAKES) {
 
 Deno.test("variables stand in for flags that are not on the line", () => {
   const environment = { NAME: "n", NUMBERS: " 1\n2 ", FORM: "b", QUIET: "no" };
-  assert.deepEqual(read("", environment)?.values, { name: "n", someNumber: [1, 2], form: "b", quiet: false });
-  assert.deepEqual(read("--quiet -s 3 --form a", environment)?.values, {
+  assert.deepEqual(line("", environment).values, { name: "n", someNumber: [1, 2], form: "b", quiet: false });
+  assert.deepEqual(line("--quiet -s 3 --form a", environment).values, {
     name: "n",
     someNumber: [3],
     form: "a",
     quiet: true,
   });
-  assert.deepEqual(read("", { NAME: "" })?.values, {});
+  assert.deepEqual(line("", { NAME: "" }).values, {});
 });
 
 Deno.test("help is what its flag asks for, and the command's own is the command's", () => {
-  assert.equal(read("--help"), undefined);
-  assert.equal(read("--quiet -h"), undefined);
-  assert.deepEqual(read("run --help")?.command, ["run", "--help"]);
+  assert.equal(read("--help"), "help");
+  assert.equal(read("--quiet -h"), "help");
+  assert.equal(read("--version"), "version");
+  assert.deepEqual(line("run --help").command, ["run", "--help"]);
   assert.equal(
     formatHelp(FLAGS, "tool", "Does things.", "runs"),
     `Usage: tool [options] [COMMAND...]
@@ -93,6 +101,7 @@ Options:
   -s, --some-number <N>  numbers
   --form <a|b>           a form (choices: "a", "b")
   --quiet                no word
+  -V, --version          print the version
   -h, --help             this text
 `,
   );

@@ -47,6 +47,20 @@ Deno.test("all usable keys of the user are offered, ed25519 first; others are to
   });
 });
 
+Deno.test("a key of the user's that is open to others ends it, where there is no other: none is made", async () => {
+  await scene(async (folder, load) => {
+    const key = await makeKey(folder, ".ssh/id_ed25519");
+    Deno.chmodSync(folder.at(".ssh/id_ed25519"), 0o644);
+    await assert.rejects(load(), { reason: "files", message: /mode 0644.*chmod 600/ });
+    const other = await makeKey(folder, ".ssh/id_rsa", "rsa-2048");
+    const { fingerprints, events } = await load();
+    assert.deepEqual(fingerprints, [other.fingerprint]);
+    assert.match(JSON.stringify(events), /mode 0644.*it is not used/);
+    Deno.chmodSync(folder.at(".ssh/id_ed25519"), 0o600);
+    assert.deepEqual((await load()).fingerprints, [key.fingerprint, other.fingerprint]);
+  });
+});
+
 Deno.test("a key that nobody named is shown by itself, and then with its certificate", async () => {
   await scene(async (folder, load) => {
     const key = await makeKey(folder, ".ssh/id_ed25519");

@@ -203,7 +203,7 @@ const mistakes: [Parameters<typeof resolve>, RegExp][] = [
   [[["--rekey-limit", "1M 1h x"]], /^--rekey-limit: '1M 1h x' is more than BYTES and TIME$/],
   [[[], { SSHM_LISTEN: "x" }], /^SSHM_LISTEN: 'x' is not HOST:PORT$/],
   [[[], {}, "domian: a"], /^gateway\.yaml: 'domian' is not a key/],
-  [[[], {}, "domain: [a"], /^gateway\.yaml: /],
+  [[[], {}, "domain: [a"], /^gateway\.yaml:1:11: /],
   [[[], {}, "- domain"], /^gateway\.yaml: expected keys and values/],
   [[[], {}, "listen: x"], /^gateway\.yaml: listen: 'x' is not HOST:PORT$/],
   [[[], {}, "domain: 10.0.0.1"], /^gateway\.yaml: domain: /],

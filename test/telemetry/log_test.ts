@@ -53,6 +53,14 @@ Deno.test("text: a line a person reads, with nothing forged by a peer", () => {
   assert.equal(line.includes("\n"), false);
 });
 
+Deno.test("text: a sentence of our own goes without quotes, on one line", () => {
+  const [line] = logged("text", "debug", () => {
+    const why = 'the server does not let "web" in\nforged';
+    logger("gateway").warn("{gateway} cannot be joined: {why}", { gateway: "gw:15022", why });
+  });
+  assert.match(line, /gateway: gw:15022 cannot be joined: the server does not let "web" in\\u\{a\}forged$/);
+});
+
 Deno.test("errors are told with their code and cause", () => {
   const [line] = logged("json", "error", () => {
     const error = Object.assign(new Error("could not listen", { cause: new Error("in use") }), {

@@ -20,7 +20,8 @@ export const ls: Command = {
     const { now } = context.client.context();
     return {
       out: seen.map(({ name, ports, owner, since }) => {
-        const minutes = Math.floor((now - Date.parse(since)) / 60_000);
+        // Clocks are put right, and a registration is not from tomorrow.
+        const minutes = Math.max(Math.floor((now - Date.parse(since)) / 60_000), 0);
         return `${name}  ${ports.join(",")}  ${owner}  since ${minutes} min`;
       }),
     };

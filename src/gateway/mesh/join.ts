@@ -4,6 +4,7 @@ import { encodeInstance, MeshRequest } from "../../mesh/requests.ts";
 import type { CryptoProvider } from "../../platform/crypto.ts";
 import { formatAddress, type TcpAddress } from "../../platform/net.ts";
 import { type ClientConnection, connectSsh } from "../../ssh/client.ts";
+import { SshError } from "../../ssh/error.ts";
 import { keepAlive } from "../../ssh/connection/keepalive.ts";
 import { Router } from "../../ssh/connection/router.ts";
 import { logger } from "../../telemetry/log.ts";
@@ -79,13 +80,21 @@ export class Join {
         if (signal.aborted) return;
         this.#log.warn("{gateway} cannot be joined: {why}", {
           gateway,
-          why: error instanceof Error ? error.message : String(error),
+          why: await this.#whyNot(error),
         });
       }
       if (clock.monotonic() - began >= STABLE) rounds = 0;
       const wait = random() * Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(rounds, 10));
       await clock.sleep(wait, signal).catch(() => {});
     }
+  }
+
+  async #whyNot(error: unknown): Promise<string> {
+    if (error instanceof SshError && error.code === "auth") {
+      const [key] = await Promise.all(this.#options.signers.map(({ publicKey }) => publicKey.fingerprint()));
+      return `it does not accept the key ${key}: is it in its authorized_keys? (--identity FILE brings another)`;
+    }
+    return error instanceof Error ? error.message : String(error);
   }
 
   /** Resolves when the names have been offered. */
