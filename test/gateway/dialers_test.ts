@@ -69,6 +69,24 @@ Deno.test("an offer gives nobody's traffic to a node that may not dial there its
   }
 });
 
+Deno.test("through a node that dials, nobody gets who may not dial there through that node", async () => {
+  const rule = (via: string) =>
+    `[{ who: { key: "${pod.fingerprint}" }, may: [dial], what: { dial: "10.0.0.0/8:80", via: ${via} } }]`;
+  for (const [via, expected] of [["web", true], ["other", false]] as const) {
+    await using site = await startTestGateway({
+      keys: [ann.line, `user:${pod.line}`],
+      policy: `rules: ${rule(via)}`,
+    });
+    const node = await site.connect(ann.key);
+    await offer(node, ["0.0.0.0/0:1-65535"]);
+    await node.serve("web", 22);
+    const user = await site.connect(pod.key);
+    const opened = await user.open("10.1.2.3", 80).then(() => true, () => false);
+    assert.equal(opened, expected);
+    await assert.rejects(user.open("10.1.2.3", 81), ChannelOpenError);
+  }
+});
+
 Deno.test("what is no range is refused as a whole", async () => {
   await using site = await startTestGateway({ keys: [ann.line] });
   assert.equal(await offer(await site.connect(ann.key), ["10.0.0.0/8:80", "everything"]), false);
