@@ -14,6 +14,7 @@ import { chooseCrypto } from "../src/deno/crypto.ts";
 import { isExecutable } from "../src/deno/executable.ts";
 import { type ForegroundChild, startForeground } from "../src/deno/foreground.ts";
 import { takeFairTurns } from "../src/deno/fair_turn.ts";
+import { environmentWithHome } from "../src/deno/home.ts";
 import { denoNet } from "../src/deno/net.ts";
 import { ownAddresses } from "../src/deno/own_addresses.ts";
 import { makePrivateFolder } from "../src/deno/private_folder.ts";
@@ -22,6 +23,7 @@ import { readableFiles } from "../src/deno/readable_files.ts";
 import { standardInputEnds } from "../src/deno/socket_ends.ts";
 import { openStateFolder } from "../src/deno/state.ts";
 import { standardStreams } from "../src/deno/stdio.ts";
+import { onHangUp } from "../src/deno/stop_signals.ts";
 import { systemClock } from "../src/platform/clock.ts";
 import { type ExitStatus, SpawnError } from "../src/platform/process.ts";
 import { StateError } from "../src/platform/state.ts";
@@ -35,7 +37,7 @@ const STATE_RETRY_MS = 50;
 
 async function main(): Promise<number> {
   takeFairTurns();
-  const parsed = parseFlags({ args: Deno.args, environment: (name) => Deno.env.get(name) });
+  const parsed = parseFlags({ args: Deno.args, environment: environmentWithHome });
   if ("help" in parsed) {
     console.log(parsed.help.trimEnd());
     return exitCodes.ended.code;
@@ -70,7 +72,7 @@ async function run(agent: Agent, { command }: AgentConfig, log: EventLog): Promi
     child?.kill(name);
     const patience = systemClock.after(DRAIN_MS, () => agent.stop());
     agent.drain().finally(patience);
-  });
+  }, () => child?.kill("HUP"));
   try {
     if (command.length > 0) child = startChild(command);
     const running = agent.run();
@@ -139,7 +141,7 @@ async function listen(config: AgentConfig, host: AgentHost, sshd: SshdPolicy): P
     listener.drain();
     const patience = systemClock.after(DRAIN_MS, () => listener.close());
     running.finally(patience);
-  });
+  }, () => host.log({ event: "warning", message: "SIGHUP does nothing: sshd_config is read at the start" }));
   const running = listener.run(Deno.pid);
   await running.finally(signalled);
   return exitCodes.ended.code;
@@ -204,8 +206,12 @@ function startChild(command: readonly string[]): ForegroundChild {
   }
 }
 
-/** Calls `stop` for the first SIGINT or SIGTERM and ends the process at the second. @returns forgets both */
-function onSignals(stop: (name: "INT" | "TERM") => void): () => void {
+/**
+ * Calls `stop` for the first SIGINT or SIGTERM and ends the process at the second.
+ * @param hangUp for SIGHUP where there is no terminal whose end it would be; by default that is the process's
+ * @returns forgets them
+ */
+function onSignals(stop: (name: "HUP" | "INT" | "TERM") => void, hangUp?: () => void): () => void {
   let signals = 0;
   const handlers = (["INT", "TERM"] as const).map((name) => {
     const handler = () => {
@@ -215,6 +221,7 @@ function onSignals(stop: (name: "INT" | "TERM") => void): () => void {
     Deno.addSignalListener(`SIG${name}`, handler);
     return () => Deno.removeSignalListener(`SIG${name}`, handler);
   });
+  if (hangUp) handlers.push(onHangUp(() => signals++ === 0 && stop("HUP"), hangUp));
   return () => handlers.forEach((forget) => forget());
 }
 

@@ -2,6 +2,7 @@
 import { CaError } from "../src/ca/types.ts";
 import { commandLine } from "../src/deno/command_line.ts";
 import { systemFiles } from "../src/deno/files.ts";
+import { homeFolder } from "../src/deno/home.ts";
 import { httpsClient } from "../src/deno/https_client.ts";
 import { printLines, writeLine } from "../src/deno/lines.ts";
 import { outliveMistakes } from "../src/deno/mistakes.ts";
@@ -66,9 +67,7 @@ async function resolve({ settings, config }: CaFlags): Promise<AuthorityServerCo
     flags: settings,
     environment: (name) => Deno.env.get(name),
     file: path === undefined ? undefined : { path, text: await readNamed(systemFiles, path) },
-    defaultState: `${
-      Deno.env.get("XDG_STATE_HOME") || `${Deno.env.get("HOME") ?? "."}/.local/state`
-    }/ssh-mesh-ca`,
+    defaultState: `${Deno.env.get("XDG_STATE_HOME") || `${homeFolder() ?? ""}/.local/state`}/ssh-mesh-ca`,
   });
 }
 
@@ -122,7 +121,7 @@ async function serve(config: AuthorityServerConfig, state: StateFolder): Promise
     const stopped = untilStopped(async (signal, atOnce) => {
       log.info("{signal}: draining for at most {seconds} s", { signal, seconds: config.drainGrace / 1000 });
       await server.close(config.drainGrace, atOnce);
-    });
+    }, () => log.info("SIGHUP is not needed: keys and rules are read again when they change"));
     const facts = {
       domain: config.domain,
       addresses,

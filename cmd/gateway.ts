@@ -1,5 +1,7 @@
 /** The gateway: parse, wire, run, drain. */
+import { commandLine } from "../src/deno/command_line.ts";
 import { chooseCrypto } from "../src/deno/crypto.ts";
+import { homeFolder } from "../src/deno/home.ts";
 import { httpsClient } from "../src/deno/https_client.ts";
 import { serveHttp } from "../src/deno/admin_http.ts";
 import { systemFiles } from "../src/deno/files.ts";
@@ -60,13 +62,13 @@ async function run(args: readonly string[]): Promise<ExitReason> {
     await printLines(Deno.stdout, [JSON.stringify(configJsonSchema(), null, 2)]);
     return "ended";
   }
-  const home = Deno.env.get("HOME");
+  const home = homeFolder();
   const path = flags.config ?? Deno.env.get("SSHM_CONFIG");
   const config = resolveConfig({
     flags: flags.settings,
     environment: (name) => Deno.env.get(name),
     file: path === undefined ? undefined : { path, text: await readNamed(systemFiles, path) },
-    defaultState: `${Deno.env.get("XDG_STATE_HOME") || `${home ?? "."}/.local/state`}/ssh-mesh`,
+    defaultState: `${Deno.env.get("XDG_STATE_HOME") || `${home ?? ""}/.local/state`}/ssh-mesh`,
   });
   configureLogging({ format: config.log, write: (line) => writeLine(Deno.stderr, line) });
   outliveMistakes((error) => logger("gateway").error("a mistake of the gateway's: {error}", { error }));
@@ -97,7 +99,7 @@ async function check(config: GatewayConfig, keys: KeyringFiles): Promise<void> {
 async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFolder): Promise<ExitReason> {
   const log = logger("gateway");
   const { provider, why } = await chooseCrypto();
-  log.info("{provider}: {why}", { provider: provider.name, why });
+  log.info("cryptography: {provider} ({why})", { provider: provider.name, why });
   const hostKeys = await loadHostKeys(systemFiles, state, config.hostKeys);
   const ssh = { ...config.ssh, algorithms: algorithmsFor(config.ssh.algorithms, hostKeys) };
   const policySeen = await describeAll(systemFiles, config.policy === undefined ? [] : [config.policy]);
@@ -166,8 +168,8 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       log.info("{signal}: draining for at most {seconds} s", { signal, seconds: config.drainGrace / 1000 });
       joins.withdraw();
       const cut = await gateway.drain(config.drainGrace, atOnce);
-      log.info("stopped; {cut} flows were cut", { cut });
-    });
+      log.info("stopped; flows that were cut: {cut}", { cut });
+    }, () => log.info("SIGHUP is not needed: keys and rules are read again when they change"));
     const facts = {
       addresses,
       admin: admin?.address,
@@ -176,6 +178,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
       state: config.state,
       owners: ownerKeys(loaded.keyring),
       madeOwnerKey,
+      agent: await commandLine("ssh-mesh-agent", import.meta.resolve("./agent.ts")),
     };
     await printLines(Deno.stdout, await readyLines(config.log, facts));
     try {

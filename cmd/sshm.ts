@@ -1,5 +1,6 @@
 /** The user's command: parse, wire, run. */
 import { chooseCrypto } from "../src/deno/crypto.ts";
+import { environmentWithHome } from "../src/deno/home.ts";
 import { denoNet } from "../src/deno/net.ts";
 import { ownFiles } from "../src/deno/own_files.ts";
 import { parentProcess } from "../src/deno/parent_process.ts";
@@ -22,7 +23,7 @@ function systemHost(): SshmHost {
     processes: denoProcesses,
     clock: systemClock,
     crypto: async () => (await chooseCrypto()).provider,
-    environment: (name) => Deno.env.get(name),
+    environment: environmentWithHome,
     variables: () => Deno.env.toObject(),
     parent: parentProcess,
     user: Deno.env.get("USER") || Deno.env.get("LOGNAME") || "sshm",

@@ -9,8 +9,12 @@ export async function commandLine(name: string, module: string): Promise<string>
   const path = Deno.env.get("PATH");
   const isInPath = (file: string) => findExecutable(file, path).then(() => true, () => false);
   if (Deno.build.standalone || await isInPath(name)) return name;
-  const deno = await isInPath("deno") ? "deno" : Deno.execPath();
-  return `${shellWord(deno)} run -A ${shellWord(decodeURIComponent(new URL(module).pathname))}`;
+  // npx has put its own copy of Deno into PATH, for as long as this runs.
+  const byNpx = Deno.env.get("npm_command") === "exec";
+  const deno = byNpx
+    ? `npx -y deno@${Deno.version.deno}`
+    : shellWord(await isInPath("deno") ? "deno" : Deno.execPath());
+  return `${deno} run -A ${shellWord(decodeURIComponent(new URL(module).pathname))}`;
 }
 
 function shellWord(text: string): string {

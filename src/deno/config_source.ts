@@ -1,8 +1,9 @@
 /** Configuration files of this machine, for sshd_config and its Include lines. */
 import type { ConfigSource } from "../agent/sshd_config/parse.ts";
+import { attempt } from "./files_error.ts";
 
 export const fileConfigSource: ConfigSource = {
-  read: (path) => Deno.readTextFile(path),
+  read: (path) => attempt(() => Deno.readTextFile(path)),
   async glob(pattern) {
     let found = [""];
     for (const segment of pattern.split("/").filter((segment) => segment !== "")) {

@@ -5,7 +5,7 @@ import { SpawnError } from "../platform/process.ts";
 export interface ForegroundChild {
   readonly status: Promise<ExitStatus>;
   /** @param name without `SIG`. No error when it has gone. */
-  kill(name: "INT" | "TERM" | "KILL"): void;
+  kill(name: "HUP" | "INT" | "TERM" | "KILL"): void;
 }
 
 /**

@@ -2,21 +2,28 @@
 const SIGNALS: readonly Deno.Signal[] = ["SIGTERM", "SIGINT"];
 
 /**
- * Drains at the first of SIGTERM and SIGINT; the second ends the waiting.
+ * Drains at the first of SIGTERM and SIGINT; the second ends the waiting. The end of the terminal is the first, too.
  * @param drain settles when everything has ended, and soon once `atOnce` is aborted
+ * @param hangUp for SIGHUP where there is no terminal
  * @returns when it has drained: whether there was a second signal
  */
 export function untilStopped(
   drain: (signal: string, atOnce: AbortSignal) => Promise<void>,
+  hangUp: () => void,
 ): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const atOnce = new AbortController();
     let draining = false;
-    const ignore = onStopSignal((signal) => {
-      if (draining) return atOnce.abort();
+    const begin = (signal: string) => {
+      if (draining) return;
       draining = true;
-      drain(signal, atOnce.signal).then(() => resolve(atOnce.signal.aborted), reject).finally(ignore);
-    });
+      const forget = () => ignored.forEach((ignore) => ignore());
+      drain(signal, atOnce.signal).then(() => resolve(atOnce.signal.aborted), reject).finally(forget);
+    };
+    const ignored = [
+      onStopSignal((signal) => draining ? atOnce.abort() : begin(signal)),
+      onHangUp(() => begin("SIGHUP"), hangUp),
+    ];
   });
 }
 
@@ -27,4 +34,15 @@ export function onStopSignal(handler: (signal: string) => void): () => void {
   return () => {
     for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
   };
+}
+
+/**
+ * SIGHUP, in place of ending at once. Where standard input is a terminal that has gone: it may come twice, from the
+ * system and from the shell. A program without one gets it from somebody who thinks of a service's files.
+ * @returns stops that
+ */
+export function onHangUp(terminalGone: () => void, otherwise: () => void): () => void {
+  const listener = Deno.stdin.isTerminal() ? terminalGone : otherwise;
+  Deno.addSignalListener("SIGHUP", listener);
+  return () => Deno.removeSignalListener("SIGHUP", listener);
 }

@@ -14,6 +14,8 @@ export interface SetupFacts {
   readonly state: string;
   /** Of keys, each with the file and line that it stands in. */
   readonly owners: readonly { readonly source: string }[];
+  /** How the agent is typed here. */
+  readonly agent: string;
   /** Path of an owner key that was made because there was none. */
   readonly madeOwnerKey?: string;
 }
@@ -50,7 +52,7 @@ async function readyRecord(facts: SetupFacts) {
 }
 
 async function setupText(facts: SetupFacts): Promise<string[]> {
-  const { addresses: [address], domain, hostKey, owners, madeOwnerKey: made } = facts;
+  const { addresses: [address], domain, hostKey, owners, madeOwnerKey: made, agent } = facts;
   const { port } = address;
   const host = reachableHost(address);
   const gateway = `${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -68,7 +70,7 @@ async function setupText(facts: SetupFacts): Promise<string[]> {
     "See who you are:",
     `  ${login} ${host} whoami`,
     "Serve a workload, from where it runs, with the agent and its SSH server:",
-    `  npx -y deno@2.9.6 run -A cmd/agent.ts --gateway ${gateway} --known-hosts ~/.ssh/known_hosts --name web${
+    `  ${agent} --gateway ${gateway} --known-hosts ~/.ssh/known_hosts --name web${
       made ? ` --identity ${made} --authorized-keys ${made}.pub` : ""
     }`,
     "or any port of it, with nothing but ssh:",

@@ -88,7 +88,7 @@ function messageOf(record: LogRecord): string {
 }
 
 /** Properties that are this program's own words, and need no quotes to be told from them. */
-const SENTENCES: ReadonlySet<string> = new Set(["reason", "why", "warning"]);
+const SENTENCES: ReadonlySet<string> = new Set(["provider", "reason", "why", "warning"]);
 
 const HEAD_NAMES: ReadonlySet<string> = new Set(["time", "level", "room", "message"]);
 

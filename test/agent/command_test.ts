@@ -139,6 +139,14 @@ peerTest("signals reach the child first, and what it makes of them is the agent'
     agent.process.signal(signal);
     assert.equal((await agent.process.status).code, code);
   }
+  // A child is told to read its files again, and lives.
+  {
+    const child = 'trap "echo again" HUP; echo up; while :; do sleep 0.05; done';
+    await using agent = scene.start("--expose", `${port}:ssh`, "--", "sh", "-c", child);
+    await agent.process.stdout.match(/up/);
+    agent.process.signal("SIGHUP");
+    await agent.process.stdout.match(/again/);
+  }
   // One that dies of a signal ends the agent as a shell would tell it.
   const killed = await scene.end("--expose", `${port}:ssh`, "--", "sh", "-c", "kill -KILL $$");
   assert.equal(killed.code, 128 + 9);

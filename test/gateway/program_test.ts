@@ -271,6 +271,25 @@ peerTest("SIGTERM waits for what is open, a second one does not", [openssh], asy
   await session.stop();
 });
 
+Deno.test("SIGHUP does nothing to a gateway without a terminal, and the end of its terminal drains it", async () => {
+  using home = temporaryFolder();
+  const env = meshEnvironment(home.path);
+  const running = start(meshLine("gateway", anyPort), { env });
+  await running.stdout.match(/Listening/);
+  running.signal("SIGHUP");
+  await running.stderr.match(/SIGHUP is not needed/);
+  assert.equal((await running.stop()).code, exitCodes.ended.code);
+
+  const line = meshLine("gateway", anyPort).map((word) => `'${word}'`).join(" ");
+  const inTerminal = start(["script", "-qec", `echo "it is $$"; exec ${line}`, "/dev/null"], { env });
+  const [, pid] = await inTerminal.stdout.match(/it is (\d+)/);
+  await inTerminal.stdout.match(/Listening/);
+  Deno.kill(Number(pid), "SIGHUP");
+  Deno.kill(Number(pid), "SIGHUP");
+  await inTerminal.stdout.match(/SIGHUP: draining/);
+  assert.equal((await inTerminal.status).code, exitCodes.ended.code);
+});
+
 peerTest("a user reaches a node behind a gateway that has joined another", [openssh], async () => {
   const site = await makeSite();
   const hostKey = await makeKey(site.folder, "node-host");

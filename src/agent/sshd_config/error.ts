@@ -10,6 +10,6 @@ export interface Position {
 export class SshdConfigError extends Error {
   override readonly name = "SshdConfigError";
   constructor(readonly position: Position, readonly problem: string, options?: ErrorOptions) {
-    super(`${position.file}:${position.line}: ${problem}`, options);
+    super(`${position.file}${position.line > 0 ? `:${position.line}` : ""}: ${problem}`, options);
   }
 }

@@ -66,7 +66,9 @@ class Parser {
       content = await this.#source.read(file);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new SshdConfigError(from ?? { file, line: 0 }, `cannot read ${file}: ${reason}`, { cause });
+      throw from
+        ? new SshdConfigError(from, `${file} cannot be read: ${reason}`, { cause })
+        : new SshdConfigError({ file, line: 0 }, `cannot be read: ${reason}`, { cause });
     }
     // A Match ends with its file.
     let conditions = outer;

@@ -206,7 +206,7 @@ Deno.test("an error names file and line, also in included files and in blocks th
   }
   await assert.rejects(
     parseSshdConfig("/none", files({})),
-    /^SshdConfigError: \/none:0: cannot read \/none: no such file$/,
+    /^SshdConfigError: \/none: cannot be read: no such file$/,
   );
 });
 
