@@ -25,6 +25,9 @@ import { openThroughGateway } from "./mesh/departures.ts";
 import { pathFault } from "./mesh/path.ts";
 import type { GatewayParts } from "./parts.ts";
 
+/** Names and ports that one connection of another gateway offers: whoever may register one name may call itself a gateway. */
+export const MAX_EXPORTS = 4096;
+
 export class Registrations implements Keeper {
   readonly #client: Client;
   readonly #parts: GatewayParts;
@@ -89,6 +92,9 @@ export class Registrations implements Keeper {
       const fault = pathFault(path, this.#parts.mesh.id);
       if (fault !== undefined) throw new Refused(fault, "gateways");
       requireListed(host, port, this.#client);
+      if (this.size >= MAX_EXPORTS && !this.#find(host, port)) {
+        throw new Refused("you offer too many names", "gateways");
+      }
       const request = classifyForward(host, port, this.#parts.naming);
       if (request.kind !== "node-port") throw new Refused("this is no name of a node", "names");
       const publish = offer.published && request.publish;
@@ -102,9 +108,13 @@ export class Registrations implements Keeper {
 
   /** Answers `unexport@ssh-mesh`. */
   async unexport({ name, port }: { readonly name: string; readonly port: number }): Promise<boolean> {
-    const grant = [...this.#grants.keys()].find(({ asked }) => asked.host === name && asked.port === port);
+    const grant = this.#find(name, port);
     if (grant) await this.#end(grant);
     return grant !== undefined;
+  }
+
+  #find(host: string, port: number): Grant | undefined {
+    return this.#grants.keys().find(({ asked }) => asked.host === host && asked.port === port);
   }
 
   /** The client has answered a keepalive: its leases last. */

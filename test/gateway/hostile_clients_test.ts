@@ -9,6 +9,7 @@ import {
 } from "../../src/gateway/mesh/messages.ts";
 import { signCertificate, withCertificate } from "../../src/cert/certificate.ts";
 import type { Bytes } from "../../src/bytes/bytes.ts";
+import { MAX_EXPORTS } from "../../src/gateway/registrations.ts";
 import { MAX_SESSIONS } from "../../src/gateway/served_client.ts";
 import { SshError } from "../../src/ssh/error.ts";
 import { encodeHostPort } from "../../src/ssh/forward/messages.ts";
@@ -59,6 +60,19 @@ Deno.test("an export that is said a thousand times is one, and one taking back e
     false,
   );
   assert.equal(JSON.parse((await client.run("whoami --json")).out).serves, undefined);
+});
+
+Deno.test("a gateway offers a bounded number of names and ports, and may say each of them again", async () => {
+  await using site = await startTestGateway({ keys: [ann.line] });
+  const client = await site.connect(ann.key);
+  await sayGateway(client);
+  for (let i = 0; i < MAX_EXPORTS; i++) {
+    assert.notEqual(await offer(client, `n${i >> 4}`, { port: 1 + i % 16 }), false);
+  }
+  assert.equal(await offer(client, "one-more"), false);
+  assert.notEqual(await offer(client, "n0", { port: 1, path: [GATEWAY, `SHA256:${"B".repeat(43)}`] }), false);
+  await ask(client, GatewayMessage.unexport, encodeUnexport({ name: "n7", port: 1 }));
+  assert.notEqual(await offer(client, "one-more"), false);
 });
 
 Deno.test("what was exported unpublished stays so when the policy is read anew", async () => {
