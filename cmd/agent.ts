@@ -1,10 +1,11 @@
 /** The agent's command: parse, wire, run, drain. */
-import { Agent, type AgentHost } from "../src/agent/agent.ts";
+import { Agent } from "../src/agent/agent.ts";
 import type { Peer, ServerPolicy } from "../src/agent/built_in_server.ts";
 import type { AgentConfig } from "../src/agent/config.ts";
 import { type AgentEvent, type EventLog, formatJson, formatText } from "../src/agent/events.ts";
 import { AgentError, exitCodes, type ExitReason } from "../src/agent/exit_codes.ts";
 import { parseFlags } from "../src/agent/flags.ts";
+import type { AgentHost } from "../src/agent/host.ts";
 import { builtInServer, defaultPolicy } from "../src/agent/own_server.ts";
 import type { SshdPolicy } from "../src/agent/sshd_policy.ts";
 import { builtinPrograms, type ServedFiles } from "../src/agent/sftp_program.ts";
@@ -20,7 +21,7 @@ import { ownAddresses } from "../src/deno/own_addresses.ts";
 import { makePrivateFolder } from "../src/deno/private_folder.ts";
 import { denoProcesses } from "../src/deno/process.ts";
 import { readableFiles } from "../src/deno/readable_files.ts";
-import { standardInputEnds } from "../src/deno/socket_ends.ts";
+import { errorsGoToThePeer, standardInputEnds } from "../src/deno/socket_ends.ts";
 import { openStateFolder } from "../src/deno/state.ts";
 import { standardStreams } from "../src/deno/stdio.ts";
 import { onHangUp } from "../src/deno/stop_signals.ts";
@@ -192,6 +193,8 @@ function eventLog({ log, stdio, command }: AgentConfig): EventLog {
     : (event: AgentEvent) => `agent: ${formatText(event)}`;
   // Standard error of a connection on pipes is somebody's terminal, once for each `ssh`.
   const quiet: readonly AgentEvent["event"][] = stdio && log === "text" ? ["info", "login"] : [];
+  // Who is at the other end is nobody to tell; --check tells whoever set this up.
+  if (stdio && errorsGoToThePeer()) return () => {};
   return (event) => {
     if (!quiet.includes(event.event)) write(format(event));
   };
@@ -245,7 +248,7 @@ if (import.meta.main) {
   try {
     Deno.exit(await main());
   } catch (error) {
-    console.error(`agent: ${sentence(error)}`);
+    if (!Deno.args.includes("--stdio") || !errorsGoToThePeer()) console.error(`agent: ${sentence(error)}`);
     Deno.exit(exitCodes[reasonOf(error)].code);
   }
 }

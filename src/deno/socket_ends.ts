@@ -30,6 +30,19 @@ export async function standardInputEnds(): Promise<SocketEnds | undefined> {
   }
 }
 
+/**
+ * Whether standard error is the connection on standard input, as inetd has it: what is written there would be read by the
+ * peer as part of the protocol.
+ */
+export function errorsGoToThePeer(): boolean {
+  try {
+    const input = Deno.readLinkSync("/proc/self/fd/0");
+    return input.startsWith("socket:") && input === Deno.readLinkSync("/proc/self/fd/2");
+  } catch {
+    return false;
+  }
+}
+
 /** The row of a socket by its inode (proc_pid_net(5)): slot, local, remote, state, queues, timers, retries, uid, timeout, inode. */
 export function findSocket(table: string, inode: string): SocketEnds | undefined {
   for (const line of table.split("\n")) {

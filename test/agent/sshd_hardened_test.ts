@@ -20,6 +20,8 @@ peerTest("--stdio on a socket knows both of its ends, as sshd -i under inetd doe
   const config = scene.config(
     "Match Address 127.0.0.0/8",
     "  ForceCommand echo $SSH_CONNECTION",
+    "Match all",
+    "UsePAM yes",
   );
   const script = new URL("../support/inetd.py", import.meta.url).pathname;
   const agent = meshLine("agent", ["--stdio", "--sshd-config", config]);
@@ -28,6 +30,11 @@ peerTest("--stdio on a socket knows both of its ends, as sshd -i under inetd doe
   Deno.writeTextFileSync(scene.site.knownHosts, knownHost(port, scene.hostKey), { append: true });
   const { text } = await succeed(sshLine(openssh, client(scene, port), [], "echo not forced"));
   assert.match(text, new RegExp(`^127\\.0\\.0\\.1 \\d+ 127\\.0\\.0\\.1 ${port}\n$`));
+  // The warning about UsePAM would go to the peer.
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  const first = new Uint8Array(8);
+  await connection.read(first);
+  assert.equal(new TextDecoder().decode(first), "SSH-2.0-");
 });
 
 peerTest("RequiredRSASize keeps short keys out, the users' and the server's own", need, async () => {
