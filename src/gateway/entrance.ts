@@ -7,10 +7,11 @@ import type { PlainDuplex } from "../streams/duplex.ts";
 import { farewell } from "../streams/farewell.ts";
 import { logger } from "../telemetry/log.ts";
 import type { MeshMetrics } from "../telemetry/metrics.ts";
+import { RecordLimit } from "../telemetry/record_limit.ts";
 import { Admission, type Penalty } from "./admission.ts";
 import type { GatewayConfig } from "./config.ts";
 import type { HttpsDoor, Visit } from "./https.ts";
-import { type Place, Places } from "./places.ts";
+import { type Place, Places, sourceOf } from "./places.ts";
 import { tellProtocol } from "./protocol.ts";
 import type { Protocol } from "./settings.ts";
 
@@ -45,6 +46,8 @@ export class Entrance {
   readonly #log = logger("gateway");
   /** Of connections over HTTPS: anyone may have one, so they take nothing from the clients of SSH. */
   readonly #web: Places;
+  /** Connections that were not let in, by source. */
+  readonly #refusals = new RecordLimit<string>();
 
   constructor(options: EntranceOptions) {
     this.#options = options;
@@ -58,10 +61,7 @@ export class Entrance {
     const { clock, clients } = this.#options;
     const place = this.#admission.admit(remote.hostname, clients());
     if (typeof place === "string") {
-      this.#log.warn("connection from {remote} refused: {reason}", {
-        remote: formatAddress(remote),
-        reason: place,
-      });
+      this.#tellRefused(remote, place);
       // As sshd says it: a line that is no identification (RFC 4253 §4.2) and that clients show.
       await connection.write(encodeText("Not allowed at this time\r\n")).catch(() => {});
       await farewell(connection, clock.after.bind(clock));
@@ -80,6 +80,16 @@ export class Entrance {
     } finally {
       place.release();
     }
+  }
+
+  /** Whoever is refused can come again as often as it likes: the log must not grow with that. */
+  #tellRefused(remote: TcpAddress, reason: string): void {
+    const now = this.#options.clock.monotonic();
+    for (const { count, context } of this.#refusals.close(now)) {
+      this.#log.warn("{count} more connections from {remote} refused", { count, remote: context });
+    }
+    if (!this.#refusals.admits("refused", sourceOf(remote.hostname), remote.hostname, now)) return;
+    this.#log.warn("connection from {remote} refused: {reason}", { remote: formatAddress(remote), reason });
   }
 
   /** @throws {SshError} why it came to nothing */

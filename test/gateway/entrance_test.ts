@@ -1,15 +1,25 @@
 /** Connections that come in at the gateway's port, over a network in memory. */
 import assert from "node:assert/strict";
+import { decodeText } from "../../src/bytes/bytes.ts";
 import { Entrance, type EntranceOptions } from "../../src/gateway/entrance.ts";
+import { SshError, type SshErrorCode } from "../../src/ssh/error.ts";
 import { duplexPair } from "../../src/streams/pair.ts";
+import { configureLogging, stopLogging } from "../../src/telemetry/log.ts";
 import { meshMetrics, noMetrics } from "../../src/telemetry/metrics.ts";
+import { RECORD_INTERVAL, WHOLE_RECORDS } from "../../src/telemetry/record_limit.ts";
 import { FakeClock, settle } from "../support/fake_clock.ts";
 
 /** The first bytes of a TLS record with a ClientHello. */
 const CLIENT_HELLO = new Uint8Array([0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3]);
 
 /** An entrance whose web clients each send a request and stay, and whose SSH clients are counted. */
-function scene(maxClients: number) {
+function scene(
+  maxClients: number,
+  { clock = new FakeClock(), handshake }: {
+    clock?: FakeClock;
+    handshake?: EntranceOptions["handshake"];
+  } = {},
+) {
   let shaken = 0;
   const served: string[] = [];
   const https: EntranceOptions["https"] = {
@@ -22,7 +32,7 @@ function scene(maxClients: number) {
     },
   };
   const entrance = new Entrance({
-    clock: new FakeClock(),
+    clock,
     config: {
       loginGrace: 10_000,
       limits: {
@@ -36,7 +46,7 @@ function scene(maxClients: number) {
     metrics: meshMetrics(noMetrics),
     https,
     clients: () => 0,
-    handshake: () => Promise.resolve(shaken++),
+    handshake: handshake ?? (() => Promise.resolve(shaken++)),
   });
   return {
     served,
@@ -79,4 +89,61 @@ Deno.test("one address has a share of the places of web clients", async () => {
   assert.equal(site.served.length, 3);
   for (const { near } of visitors) near.close();
   await Promise.all(visitors.map(({ ended }) => ended));
+});
+
+/** What a connection is told that is not let in. */
+async function greeting(near: { read(into: Uint8Array<ArrayBuffer>): Promise<number | null> }) {
+  const buffer = new Uint8Array(99);
+  return decodeText(buffer.subarray(0, await near.read(buffer) ?? 0));
+}
+
+/** How a login ends, whether a credential was refused before, and how many of them hold an address off. */
+const endings: readonly [SshErrorCode, boolean, number | undefined][] = [
+  ["auth", true, 13],
+  ["timeout", false, 7],
+  ["protocol", false, 7],
+  ["negotiation", false, 7],
+  ["integrity", false, 7],
+  ["limit", false, 7],
+  ["connection-lost", false, 61],
+  ["disconnected", false, 61],
+  ["connection-lost", true, 13],
+  ["disconnected", true, 13],
+  ["closed", false, undefined],
+];
+
+for (const [code, refused, count] of endings) {
+  const how = `${code}${refused ? ", with a credential refused" : ""}`;
+  Deno.test(`an address whose logins end so (${how}) is held off after ${count ?? "none"} of them`, async () => {
+    const site = scene(999, {
+      handshake(_connection, _remote, _grace, onRefused) {
+        if (refused) onRefused();
+        return Promise.reject(new SshError(code, "as the table says"));
+      },
+    });
+    for (let i = 0; i < (count ?? 200); i++) await (await site.arrive("192.0.2.1", ssh)).ended;
+    const { near } = await site.arrive("192.0.2.1", ssh);
+    if (count === undefined) return near.close();
+    assert.equal(await greeting(near), "Not allowed at this time\r\n");
+    near.close();
+    const other = await site.arrive("192.0.2.2", ssh);
+    await other.ended;
+  });
+}
+
+Deno.test("who is refused again and again is told to the log so often, and then counted", async () => {
+  const clock = new FakeClock();
+  const lines: string[] = [];
+  configureLogging({ format: "text", level: "warning", write: (line) => lines.push(line) });
+  try {
+    const site = scene(0, { clock });
+    for (let i = 0; i < WHOLE_RECORDS + 20; i++) (await site.arrive("192.0.2.1", ssh)).near.close();
+    assert.equal(lines.length, WHOLE_RECORDS);
+    await clock.advance(RECORD_INTERVAL);
+    (await site.arrive("192.0.2.2", ssh)).near.close();
+    assert.match(lines[WHOLE_RECORDS], /20 more connections from 192\.0\.2\.1 refused/);
+    assert.match(lines[WHOLE_RECORDS + 1], /connection from 192\.0\.2\.2:1 refused: too many clients/);
+  } finally {
+    stopLogging();
+  }
 });
