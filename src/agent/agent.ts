@@ -1,8 +1,5 @@
 /** An agent: joins configuration, system, gateways and the built-in server. */
-import type { ReadableFiles } from "../platform/files.ts";
-import type { Clock } from "../platform/clock.ts";
-import type { CryptoProvider } from "../platform/crypto.ts";
-import { formatAddress, type Net, type NetListener } from "../platform/net.ts";
+import { formatAddress, type NetListener } from "../platform/net.ts";
 import { NetError } from "../platform/net.ts";
 import type { StateFolder } from "../platform/state.ts";
 import { encodeHex } from "../bytes/encoding.ts";
@@ -15,19 +12,18 @@ import type { BuiltInServer, Peer, ServerPolicy } from "./built_in_server.ts";
 import { keepCertificates } from "./certificates.ts";
 import type { AgentConfig } from "./config.ts";
 import { AgentCredentials } from "./credentials.ts";
-import type { EventLog } from "./events.ts";
-import type { BuiltinPrograms, SessionHost } from "./exec.ts";
 import { AgentError } from "./exit_codes.ts";
 import type { Exposure } from "./exposure.ts";
 import { forwardPolicy } from "./forwarding.ts";
 import { formatGateway } from "./gateway_address.ts";
 import { GatewayAuthorities } from "./gateway_authorities.ts";
-import { GatewayLink, type LinkContext } from "./gateway_link.ts";
+import { GatewayLink } from "./gateway_link.ts";
 import { GatewayTrust } from "./gateway_trust.ts";
+import type { AgentHost } from "./host.ts";
 import { type IdentitySources, loadIdentities } from "./identity.ts";
 import { readJoinToken } from "./join_token.ts";
+import type { LinkContext } from "./link_context.ts";
 import type { LocalForward } from "./local_forward.ts";
-import type { Account } from "./login.ts";
 import { Membership } from "./membership.ts";
 import type { OwnHostKey } from "./own_host_key.ts";
 import { builtInServer, ownServer } from "./own_server.ts";
@@ -35,29 +31,6 @@ import { tokenCommand } from "./token_command.ts";
 import { tokenMetadata } from "./token_metadata.ts";
 import { type TokenConfig, tokenFile, type TokenSource } from "./token_source.ts";
 import { readAnchors, warnOfPins } from "./trust_anchors.ts";
-
-/** The system around an agent: everything that it does to the world goes through here. */
-export interface AgentHost {
-  readonly net: Net;
-  readonly clock: Clock;
-  readonly crypto: CryptoProvider;
-  /** From 0 up to, not including, 1. */
-  readonly random: () => number;
-  readonly files: ReadableFiles;
-  readonly sessions: SessionHost;
-  readonly builtins: BuiltinPrograms;
-  /** The account that the agent runs as. */
-  readonly account: Account;
-  /** Looks up another account by its name. */
-  findAccount(name: string): Promise<Account | undefined>;
-  /** What sessions inherit of the environment. */
-  readonly inherited: Readonly<Record<string, string>>;
-  /** The whole environment, for a command that gets tokens. */
-  environment(): Readonly<Record<string, string>>;
-  /** This machine's addresses beside loopback. */
-  ownAddresses(): readonly string[];
-  readonly log: EventLog;
-}
 
 /** How long a forward waits for a gateway before it gives up on a connection, in milliseconds. */
 const LINK_PATIENCE_MS = 10_000;

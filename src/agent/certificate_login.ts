@@ -5,7 +5,7 @@ import type { Certificate } from "../cert/types.ts";
 import type { AuthorizedKey } from "../keys/authorized_keys.ts";
 import type { Restrictions } from "../keys/restrictions.ts";
 import type { PublicKey } from "../keys/types.ts";
-import type { Admission } from "./login_rules.ts";
+import type { Admission } from "./admission.ts";
 
 /** When and from where a certificate is shown, and what counts against it. */
 export interface TrialContext {

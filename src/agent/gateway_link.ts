@@ -5,15 +5,15 @@ import { decodeRefused, MeshRequest } from "../mesh/requests.ts";
 import type { ClientConnection } from "../ssh/client.ts";
 import type { Channel } from "../ssh/connection/types.ts";
 import { ChannelOpenError } from "../ssh/error.ts";
-import { type ForwardPolicy, serveForwarding } from "../ssh/forward/incoming.ts";
+import { serveForwarding } from "../ssh/forward/incoming.ts";
 import type { HostPort } from "../ssh/forward/messages.ts";
-import { type ForwardedConnection, openTcp, RemoteForwards } from "../ssh/forward/outgoing.ts";
+import { openTcp, RemoteForwards } from "../ssh/forward/outgoing.ts";
 import { deferred } from "../streams/deferred.ts";
-import type { Exposure } from "./exposure.ts";
 import type { GatewayAddress } from "./gateway_address.ts";
 import { askGateway, type AskOptions, GatewayRefusal } from "./gateway_command.ts";
-import { type ConnectContext, type Connected, connectGateway } from "./gateway_connect.ts";
+import { type Connected, connectGateway } from "./gateway_connect.ts";
 import { GATEWAY_KEEPALIVE, keepConnectionAlive } from "./keepalive.ts";
+import type { LinkContext } from "./link_context.ts";
 import { readUserCas, Refusals, register, type Registered, type Registration } from "./registering.ts";
 
 /** Until everything is registered: a gateway may probe the holder of a name for 2 s, each. */
@@ -21,21 +21,6 @@ const REGISTER_TIMEOUT_MS = 20_000;
 
 /** How often a link that is to go looks whether its last channel has ended, in milliseconds. */
 const RETIRE_POLL_MS = 250;
-
-/** What every link needs. */
-export interface LinkContext extends ConnectContext {
-  /** The same for all links of this process, and nobody else's. */
-  readonly instance: string;
-  readonly name?: string;
-  readonly exposures: readonly Exposure[];
-  readonly private: boolean;
-  /** Ranges as `--allow-dial` writes them. */
-  readonly allowDial: readonly string[];
-  /** Serves what others open to this node. */
-  readonly onConnection: (exposure: Exposure, connection: ForwardedConnection) => void | Promise<void>;
-  /** Serves what others dial through this node. */
-  readonly dialPolicy: ForwardPolicy;
-}
 
 export class GatewayLink {
   readonly gateway: GatewayAddress;

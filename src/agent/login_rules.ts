@@ -3,9 +3,9 @@ import { certificateRestrictions } from "../cert/options.ts";
 import type { Certificate } from "../cert/types.ts";
 import { equal } from "../bytes/bytes.ts";
 import { type AuthorizedKey, findAuthorities, findAuthorizedKey } from "../keys/authorized_keys.ts";
-import type { Restrictions } from "../keys/restrictions.ts";
 import type { PublicKey } from "../keys/types.ts";
 import type { PublicKeyRequest } from "../ssh/auth/server/types.ts";
+import type { Admission, LoginRefusal } from "./admission.ts";
 import { CertificateTrial } from "./certificate_login.ts";
 import { type PrincipalGrant, principalsFor } from "./principals.ts";
 
@@ -25,18 +25,6 @@ export interface LoginContext {
   readonly address?: string;
   /** The account that the agent runs as. */
   readonly ownUser: string;
-}
-
-/** Somebody who may log in. */
-export interface Admission {
-  readonly restrictions: Restrictions;
-  /** For the log: fingerprint, or key id and serial. */
-  readonly credential: string;
-}
-
-export interface LoginRefusal {
-  /** For the log alone. */
-  readonly refused: string;
 }
 
 /**

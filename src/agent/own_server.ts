@@ -1,6 +1,6 @@
 /** The built-in server as an agent without an sshd_config runs it. */
 import type { StateFolder } from "../platform/state.ts";
-import type { AgentHost } from "./agent.ts";
+import type { AgentHost } from "./host.ts";
 import type { BuiltInServer, ServerPolicy } from "./built_in_server.ts";
 import type { AgentConfig } from "./config.ts";
 import type { GatewayAuthorities } from "./gateway_authorities.ts";

@@ -10,7 +10,7 @@ import type { RemoteForwards } from "../ssh/forward/outgoing.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";
 import { formatGateway, type GatewayAddress } from "./gateway_address.ts";
-import type { LinkContext } from "./gateway_link.ts";
+import type { LinkContext } from "./link_context.ts";
 
 /** Ports that are published where the gateway's rules allow it. */
 const PUBLISHED_PORTS: ReadonlySet<number> = new Set([80, 443]);

@@ -2,7 +2,7 @@
 import { encodeText } from "../bytes/bytes.ts";
 import type { Files } from "../platform/files.ts";
 import { formatAddress, type NetConnection, NetError, type NetListener, unmapped } from "../platform/net.ts";
-import type { AgentHost } from "./agent.ts";
+import type { AgentHost } from "./host.ts";
 import type { BuiltInServer, Peer } from "./built_in_server.ts";
 import { AgentError } from "./exit_codes.ts";
 import type { SshdConfig } from "./sshd_config/evaluate.ts";

@@ -15,10 +15,10 @@ import { mergeRestrictions, type Restrictions } from "../keys/restrictions.ts";
 import type { PublicKey } from "../keys/types.ts";
 import { FilesError } from "../platform/files.ts";
 import { readWholeFile } from "../platform/whole_file.ts";
+import type { Admission, LoginRefusal } from "./admission.ts";
 import { CertificateTrial } from "./certificate_login.ts";
 import type { Account } from "./login.ts";
 import { outputOf, type SshdLoginHost, untrustedPath } from "./login_commands.ts";
-import type { Admission, LoginRefusal } from "./login_rules.ts";
 import type { SshdConfig } from "./sshd_config/evaluate.ts";
 import {
   certificateTokens,

@@ -6,7 +6,7 @@ import { parsePrivateKey } from "../keys/private_key.ts";
 import { parsePublicKeyLine } from "../keys/public_key.ts";
 import type { Signer } from "../keys/types.ts";
 import type { PublicKeyRequest, Verdict } from "../ssh/auth/server/types.ts";
-import type { AgentHost } from "./agent.ts";
+import type { AgentHost } from "./host.ts";
 import type { ConnectionPolicy, Login, Peer, ServerPolicy } from "./built_in_server.ts";
 import type { EventLog } from "./events.ts";
 import { AgentError } from "./exit_codes.ts";

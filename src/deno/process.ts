@@ -12,6 +12,7 @@ import {
   type TerminalChild,
 } from "../platform/process.ts";
 import { resolveLaunch } from "./launcher.ts";
+import { signalGroup } from "./process_group.ts";
 
 /** What one read of a pipe takes at most: a pipe of Linux holds this much. */
 const PIPE_BUFFER = 64 * 1024;
@@ -97,25 +98,6 @@ async function exitStatus(child: Deno.ChildProcess): Promise<ExitStatus> {
     if (number === undefined) throw error;
     const { signalName } = await import("./signals.ts");
     return { signal: signalName(Number(number)), coreDumped: false };
-  }
-}
-
-/**
- * Signals the process group `pid`, and `pid` itself.
- * @param signal name without `SIG`; one that this system does not know is ignored
- */
-export function signalGroup(pid: number, signal: string): void {
-  const name = `SIG${signal}` as Deno.Signal;
-  try {
-    Deno.kill(-pid, name);
-  } catch (error) {
-    if (error instanceof TypeError) return;
-    try {
-      // Between fork and setsid there is no group yet.
-      Deno.kill(pid, name);
-    } catch {
-      // It has gone.
-    }
   }
 }
 

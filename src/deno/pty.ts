@@ -16,7 +16,7 @@ import {
   type TerminalSize,
 } from "../platform/process.ts";
 import type { Launch } from "./launcher.ts";
-import { signalGroup } from "./process.ts";
+import { signalGroup } from "./process_group.ts";
 import { signalName } from "./signals.ts";
 
 interface NativePty {

@@ -1,7 +1,8 @@
 /** An agent with a token or a join token at a gateway in memory. */
 import { AgentCredentials, type CredentialOptions } from "../../src/agent/credentials.ts";
 import type { AgentEvent } from "../../src/agent/events.ts";
-import { GatewayLink, type LinkContext } from "../../src/agent/gateway_link.ts";
+import { GatewayLink } from "../../src/agent/gateway_link.ts";
+import type { LinkContext } from "../../src/agent/link_context.ts";
 import { GatewayTrust, type TrustAnchors } from "../../src/agent/gateway_trust.ts";
 import { parseJoinToken } from "../../src/agent/join_token.ts";
 import type { TokenSource } from "../../src/agent/token_source.ts";

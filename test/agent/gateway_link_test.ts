@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { byKeys } from "../../src/agent/credentials.ts";
 import type { AgentEvent } from "../../src/agent/events.ts";
-import { GatewayLink, type LinkContext } from "../../src/agent/gateway_link.ts";
+import { GatewayLink } from "../../src/agent/gateway_link.ts";
+import type { LinkContext } from "../../src/agent/link_context.ts";
 import { GatewayTrust } from "../../src/agent/gateway_trust.ts";
 import { forwardPolicy } from "../../src/agent/forwarding.ts";
 import { encodeText, equal } from "../../src/bytes/bytes.ts";

@@ -4,7 +4,8 @@
  *
  * usage: agent_fleet.ts COUNT PREFIX FOLDER FLAGS OF AN AGENT…
  */
-import { Agent, type AgentHost } from "../../src/agent/agent.ts";
+import { Agent } from "../../src/agent/agent.ts";
+import type { AgentHost } from "../../src/agent/host.ts";
 import { formatJson } from "../../src/agent/events.ts";
 import { parseFlags } from "../../src/agent/flags.ts";
 import { builtinPrograms } from "../../src/agent/sftp_program.ts";
