@@ -68,14 +68,14 @@ async function load(server: Server, kind: string, prefix: readonly string[] = []
   ];
   const { text } = await succeed([...prefix, ...line, ...effort, ...server.args], { within: 600_000 });
   const { label: _, ...figures } = JSON.parse(text);
-  return Object.fromEntries(Object.entries(figures).map(([name, value]) => [name, counted(value)]));
+  return Object.fromEntries(Object.entries(figures).map(([name, value]) => figureOf(name, value)));
 }
 
-/** A figure; of "done/asked", as connections are counted, those that failed. */
-function counted(value: unknown): number {
-  if (typeof value === "number") return value;
+/** Connections are counted as "done/asked": the figure is how many were not. */
+function figureOf(name: string, value: unknown): [string, number] {
+  if (typeof value === "number") return [name, value];
   const [done, asked] = String(value).split("/").map(Number);
-  return asked - done;
+  return [name.replace(/ (ok|alive)$/, " lost"), asked - done];
 }
 
 /**
@@ -93,10 +93,10 @@ async function loadApart(server: Server): Promise<Figures> {
   }
 }
 
-/** All kinds against all servers in turn. Memory grows once, so it has one round. */
+/** All kinds against all servers in turn. */
 async function* measured(servers: readonly Server[]): AsyncGenerator<Map<Server, Figures>> {
   for (const kind of kinds) {
-    for (let round = 1; round <= (kind === "idle" ? 1 : rounds); round++) {
+    for (let round = 1; round <= rounds; round++) {
       const figures = new Map<Server, Figures>();
       for (const server of servers) {
         console.error(`${kind}, round ${round}: ${server.label}`);
