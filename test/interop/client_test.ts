@@ -201,3 +201,59 @@ for (const peer of [openssh, opensshNewest]) {
     }
   });
 }
+
+/** What neither of Dropbear's has as it is built. */
+const DROPBEAR_LACKS = [
+  "aes128-gcm@openssh.com",
+  "aes256-gcm@openssh.com",
+  "hmac-sha2-512",
+  "hmac-sha2-256-etm@openssh.com",
+  "hmac-sha2-512-etm@openssh.com",
+];
+
+for (const peer of [dropbear, dropbearNewest]) {
+  peerTest(
+    `our client agrees with ${peer.name}'s server on every algorithm that it has`,
+    [peer],
+    async () => {
+      await using scene = await makeScene(peer);
+      const { server: { port, user }, hostKey, site } = scene;
+      const signer = await readSigner(site.key);
+      const pins: typeof PINNED = [...PINNED, { cipher: ["aes256-ctr"], mac: ["hmac-sha2-256"] }];
+      let agreed = 0;
+      for (const { newest, ...algorithms } of pins) {
+        const names = Object.values(algorithms).flat();
+        if (newest && !peer.newest || names.some((name) => DROPBEAR_LACKS.includes(name))) continue;
+        const connection = await connectLibrary({ port, user, hostKey, signer, algorithms });
+        const { kex, clientToServer: { cipher, mac } } = connection.negotiated;
+        for (const name of names) assert.ok([kex, cipher, mac].includes(name), name);
+        await echoThroughCommand(connection);
+        connection.close();
+        await connection.gone;
+        agreed++;
+      }
+      assert.ok(agreed >= 8, `${agreed}`);
+    },
+  );
+
+  peerTest(
+    `our client shows and believes keys of every kind with ${peer.name}'s server`,
+    [peer],
+    async () => {
+      for (const [kind, algorithm] of KEYS.filter(([, name]) => name !== "rsa-sha2-512")) {
+        using site = await makeSite(kind);
+        const host = await makeKey(site.folder, `host-${kind}`, kind);
+        const options = { hostKey: await toDropbear(host), authorized: [site.key.line] };
+        await using server = await startDropbear(peer, site.folder, options);
+        const { port, user } = server;
+        const signer = await readSigner(site.key);
+        const algorithms = { hostKey: [algorithm] };
+        const connection = await connectLibrary({ port, user, hostKey: host, signer, algorithms });
+        assert.equal(connection.negotiated.hostKey, algorithm);
+        await echoThroughCommand(connection);
+        connection.close();
+        await connection.gone;
+      }
+    },
+  );
+}
