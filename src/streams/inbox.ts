@@ -30,12 +30,15 @@ export class Inbox {
     // Nothing is not the end: a read that was woken by it would report one.
     if (bytes.length === 0 || this.#ended || this.#failed) return;
     if (this.#into && this.#queue.length === 0) {
-      const part = bytes.subarray(0, this.#into.length - this.#filled);
+      const room = this.#into.length - this.#filled;
+      // A view costs as much as copying a kilobyte: none for what fits whole.
+      const part = bytes.length <= room ? bytes : bytes.subarray(0, room);
       this.#into.set(part, this.#filled);
       this.#filled += part.length;
-      bytes = bytes.subarray(part.length);
+      if (part.length < bytes.length) this.#queue.push(bytes.subarray(part.length));
+    } else {
+      this.#queue.push(bytes);
     }
-    if (bytes.length > 0) this.#queue.push(bytes);
     this.#wake?.();
   }
 
