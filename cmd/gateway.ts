@@ -145,12 +145,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
   await identities.start(gateway);
   const admin = await serveAdmin(config.admin, metrics, gateway);
   try {
-    for (const { protocols, ...address } of config.listen) {
-      await namingFlags("--listen HOST:PORT", gateway.listen(address, protocols));
-    }
-    await identities.listening(gateway);
-    const { addresses } = gateway;
-    gateway.audit.record("gateway.started", { listen: addresses.map(formatAddress), version: SOFTWARE });
+    await listen(gateway, identities, config);
     const following = followFiles({
       files: systemFiles,
       clock: systemClock,
@@ -164,14 +159,9 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     const { parts } = gateway;
     const joins = await Joins.begin({ config, parts, files: systemFiles, state, crypto: provider, hostKeys });
     // Before anybody can know that it runs, and end it.
-    const stopped = untilStopped(async (signal, atOnce) => {
-      log.info("{signal}: draining for at most {seconds} s", { signal, seconds: config.drainGrace / 1000 });
-      joins.withdraw();
-      const cut = await gateway.drain(config.drainGrace, atOnce);
-      log.info("stopped; flows that were cut: {cut}", { cut });
-    }, () => log.info("SIGHUP is not needed: keys and rules are read again when they change"));
+    const stopped = untilDrained(gateway, joins, config);
     const facts = {
-      addresses,
+      addresses: gateway.addresses,
       admin: admin?.address,
       domain: config.domain,
       hostKey: hostKeys[0].publicKey,
@@ -182,7 +172,7 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     };
     await printLines(Deno.stdout, await readyLines(config.log, facts));
     try {
-      return await stopped ? "cut" : "ended";
+      return await stopped;
     } finally {
       following.stop();
       await joins.stop();
@@ -191,6 +181,31 @@ async function serve(config: GatewayConfig, keys: KeyringFiles, state: StateFold
     await gateway.close("the gateway has failed");
     await admin?.close();
   }
+}
+
+/** Begins to accept, everywhere that is configured. */
+async function listen(gateway: Gateway, identities: GatewayIdentities, config: GatewayConfig): Promise<void> {
+  for (const { protocols, ...address } of config.listen) {
+    await namingFlags("--listen HOST:PORT", gateway.listen(address, protocols));
+  }
+  await identities.listening(gateway);
+  const addresses = gateway.addresses.map(formatAddress);
+  gateway.audit.record("gateway.started", { listen: addresses, version: SOFTWARE });
+}
+
+async function untilDrained(
+  gateway: Gateway,
+  joins: Joins,
+  { drainGrace }: GatewayConfig,
+): Promise<ExitReason> {
+  const log = logger("gateway");
+  const cut = await untilStopped(async (signal, atOnce) => {
+    log.info("{signal}: draining for at most {seconds} s", { signal, seconds: drainGrace / 1000 });
+    joins.withdraw();
+    const count = await gateway.drain(drainGrace, atOnce);
+    log.info("stopped; flows that were cut: {cut}", { cut: count });
+  }, () => log.info("SIGHUP is not needed: keys and rules are read again when they change"));
+  return cut ? "cut" : "ended";
 }
 
 /** Metrics, health and readiness of `gateway`, where they are wanted. */

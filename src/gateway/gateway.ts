@@ -13,13 +13,12 @@ import { type Identity, sameIdentity } from "../identity/principal.ts";
 import type { PlainDuplex } from "../streams/duplex.ts";
 import { duplexPair } from "../streams/pair.ts";
 import { Balancer } from "../routing/balance.ts";
-import { MemoryRegistry } from "../routing/memory.ts";
 import type { OpenRequest, Target } from "../routing/target.ts";
 import { SOFTWARE } from "../ssh/establish.ts";
 import { SshError } from "../ssh/error.ts";
 import { acceptSsh, type ServerConnection } from "../ssh/server.ts";
 import { Audit } from "../telemetry/audit.ts";
-import { Flows } from "../telemetry/flow.ts";
+import type { Flows } from "../telemetry/flow.ts";
 import { logger } from "../telemetry/log.ts";
 import { type MeshMetrics, meshMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { serverAuth } from "./auth.ts";
@@ -33,15 +32,13 @@ import { Entrance } from "./entrance.ts";
 import { JudgedFlows } from "./flows.ts";
 import { HttpsDoor, type HttpsOptions } from "./https.ts";
 import { judgeLogin, type Login } from "./login.ts";
+import { measuredFlows, measuredRegistry } from "./measured.ts";
 import { MeshSelf } from "./mesh/self.ts";
 import type { GatewayParts } from "./parts.ts";
 import { PolicyInForce } from "./policy_file.ts";
 import { type Protocol, protocols } from "./settings.ts";
 import { ServedClient } from "./served_client.ts";
 import type { Trust } from "./trust.ts";
-
-/** A lease lasts this long without a sign of life, in milliseconds: five keepalives. */
-const LEASE_LIFETIME = 60_000;
 
 export interface GatewayOptions {
   readonly config:
@@ -111,23 +108,9 @@ export class Gateway {
     this.#startedAt = clock.now();
     const audit = new Audit({ clock, write: writeAudit });
     const metrics = this.#metrics;
-    this.flows = new Flows({
-      clock,
-      write: writeFlow,
-      onStart: () => metrics.flows.add(1),
-      onEnd: ({ action, end, up, down, duration_ms, who, target, id }) => {
-        const facts = { who: who.name, action, target, end, up, down, ms: duration_ms, id };
-        this.#log.info("flow of {who} to {target}: {end}", facts);
-        metrics.flows.add(-1);
-        metrics.flowsEnded.add(1, { action, end });
-        metrics.flowBytes.add(up, { direction: "up" });
-        metrics.flowBytes.add(down, { direction: "down" });
-        metrics.flowSeconds.observe(duration_ms / 1000);
-      },
-    });
-    const registry = new MemoryRegistry({ clock, lifetime: LEASE_LIFETIME });
+    this.flows = measuredFlows(clock, metrics, writeFlow);
+    const registry = measuredRegistry(clock, metrics);
     registry.watch(({ kind, lease }) => {
-      if (kind !== "changed") metrics.leases.add(kind === "added" ? 1 : -1);
       if (kind === "removed") mesh.paths.delete(lease);
     });
     this.#parts = {
