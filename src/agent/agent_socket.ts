@@ -26,7 +26,7 @@ export interface AgentSocket {
 }
 
 /** Connections to one session's agent at once: people have a few, a runaway program many. */
-export const MAX_AGENT_CONNECTIONS = 64;
+const MAX_AGENT_CONNECTIONS = 64;
 
 /** Listens; every connection becomes a channel `auth-agent@openssh.com` to the client. @throws {NetError} */
 export async function openAgentSocket(connection: Connection, host: AgentSocketHost): Promise<AgentSocket> {

@@ -1,4 +1,4 @@
-import { type Ending, ExitCode } from "../platform/exit_codes.ts";
+import { type Ending, EndingError, ExitCode } from "../platform/exit_codes.ts";
 
 /** How the agent ends, for scripts and service managers. Listed by `--help`. With a child, its status wins. */
 export const exitCodes = {
@@ -39,9 +39,6 @@ export const exitCodes = {
 export type ExitReason = keyof typeof exitCodes;
 
 /** Why the agent ends, in one sentence for the person who started it. */
-export class AgentError extends Error {
+export class AgentError extends EndingError<ExitReason> {
   override readonly name = "AgentError";
-  constructor(readonly reason: ExitReason, message: string, options?: ErrorOptions) {
-    super(message, options);
-  }
 }

@@ -10,7 +10,7 @@ export interface GatewayAddress {
 }
 
 /** The port that gateways listen on unless told otherwise. */
-export const DEFAULT_GATEWAY_PORT = 15022;
+const DEFAULT_GATEWAY_PORT = 15022;
 
 /**
  * Reads `HOST[:PORT]`, `USER@HOST:PORT` or `ssh://USER@HOST:PORT`.

@@ -5,7 +5,7 @@ import { lifetimeOf } from "../ca/messages.ts";
 import { Problem } from "./problem.ts";
 
 /** Bytes of a body: a certificate request with a key of RSA 16384 and a few hundred names fit. */
-export const MAX_BODY = 64 * 1024;
+const MAX_BODY = 64 * 1024;
 
 /**
  * Reads the body as `schema` has it. Unknown keys are an error: what is not understood is not done by half.

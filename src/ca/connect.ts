@@ -13,7 +13,7 @@ import { RemoteAuthority } from "./remote.ts";
 import { CaError } from "./types.ts";
 
 /** File in the state folder: what the authority was last heard to say. */
-export const MEMORY_FILE = "remote_ca_heard.json";
+const MEMORY_FILE = "remote_ca_heard.json";
 /** Bytes of an answer: a KRL has at most 16 MiB. */
 const MAX_ANSWER = 17 * 1024 * 1024;
 
@@ -102,7 +102,7 @@ export async function connectRemoteAuthority(options: ConnectOptions): Promise<C
 }
 
 /** `https://HOST[:PORT]`. @throws {TypeError} with a sentence */
-export function parseAuthorityUrl(text: string): string {
+function parseAuthorityUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const bare = url && url.protocol === "https:" && url.pathname === "/" && !url.search && !url.hash &&
     !url.username;

@@ -28,7 +28,7 @@ import { CaError, type CertificateAuthority } from "./types.ts";
 
 const HOUR = 3_600_000;
 /** Where nobody says otherwise. */
-export const DEFAULT_TOKEN_LIFETIME = HOUR;
+const DEFAULT_TOKEN_LIFETIME = HOUR;
 /** A token is to be used, not to be kept. */
 export const MAX_TOKEN_LIFETIME = 30 * 24 * HOUR;
 const SECRET_BYTES = 32;

@@ -6,7 +6,7 @@ import type { Identity } from "../identity/principal.ts";
 import { CaError } from "./types.ts";
 
 /** Principals of one certificate: OpenSSH takes no more. */
-export const MAX_PRINCIPALS = 256;
+const MAX_PRINCIPALS = 256;
 /** Characters of one: longer than any e-mail address or DNS name. */
 const MAX_LENGTH = 320;
 

@@ -58,7 +58,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 /** People sign in again; their certificates last for what they are about to do. */
-export const PERSON_LIFETIME: Lifetime = { default: 10 * MINUTE, max: HOUR };
+const PERSON_LIFETIME: Lifetime = { default: 10 * MINUTE, max: HOUR };
 /** Machines renew by themselves; their certificates outlast an outage of the authority. */
 export const WORKLOAD_LIFETIME: Lifetime = { default: DAY, max: 7 * DAY };
 

@@ -41,7 +41,7 @@ const OTHERS_WRITE = 0o022;
  * `id_*`, `tls.*`: what `ssh_ca.sh` leaves, and Secrets of the types `kubernetes.io/ssh-auth` (`ssh-privatekey`) and
  * `kubernetes.io/tls`. `ca-cert.pem`, `cert-chain.pem`: Istio's `cacerts`.
  */
-export const FOLDER_NAMES: Readonly<Record<RootKind, readonly (readonly string[])[]>> = {
+const FOLDER_NAMES: Readonly<Record<RootKind, readonly (readonly string[])[]>> = {
   user: [["ca_user"], ["user_ca"], ["id_ed25519"], ["id_ecdsa"], ["id_rsa"], ["ssh-privatekey"]],
   host: [["ca_host"], ["host_ca"], ["id_ed25519"], ["id_ecdsa"], ["id_rsa"], ["ssh-privatekey"]],
   x509: [["ca_x509"], ["ca-cert.pem", "ca-key.pem"], ["tls.crt", "tls.key"]],

@@ -35,7 +35,7 @@ export interface WebBounds {
 }
 
 /** What {@link denoWeb} grants. */
-export const WEB_BOUNDS: WebBounds = {
+const WEB_BOUNDS: WebBounds = {
   handshake: 10_000,
   head: 5_000,
   request: 15_000,

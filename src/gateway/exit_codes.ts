@@ -1,4 +1,4 @@
-import { type Ending, ExitCode } from "../platform/exit_codes.ts";
+import { type Ending, EndingError, ExitCode } from "../platform/exit_codes.ts";
 
 /** How the gateway ends, for scripts and service managers. Listed by `--help`. */
 export const exitCodes = {
@@ -21,9 +21,6 @@ export const exitCodes = {
 export type ExitReason = keyof typeof exitCodes;
 
 /** Why the gateway does not start, in one sentence for the person who started it. */
-export class StartError extends Error {
+export class StartError extends EndingError<ExitReason> {
   override readonly name = "StartError";
-  constructor(readonly reason: ExitReason, message: string, options?: ErrorOptions) {
-    super(message, options);
-  }
 }

@@ -220,6 +220,11 @@ export const settings = {
   known_hosts: one("FILE", file, "host keys of gateways to join (default: each is believed on first use)"),
   identity: one("FILE", file, "private key to join other gateways with (default the host key)"),
   export: many("PATTERN", z.string().min(1), "names offered to gateways that are joined (default all)"),
+  proxy_from: many(
+    "CIDR",
+    text(parseAddressRange),
+    "balancers in front, whose PROXY headers (version 1 or 2) say whose a connection is (default nobody)",
+  ),
   admin: one(
     "ADDR:PORT",
     text(parseAdmin),
@@ -282,7 +287,7 @@ export function variableOf(key: string): string {
 }
 
 /** What a configuration file may hold: the schema that `--print-schema` publishes. A list of one may be its value. */
-export const configFileSchema = z.strictObject(
+const configFileSchema = z.strictObject(
   Object.fromEntries(
     Object.entries<Setting>(settings).map(([key, { schema, list, help }]) => {
       const value = list ? z.union([z.array(schema), schema]) : schema;

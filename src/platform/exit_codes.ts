@@ -24,6 +24,14 @@ export interface Ending {
   readonly meaning: string;
 }
 
+/** Why a command does not do what it was asked for, in one sentence for whoever started it. */
+export class EndingError<Reason extends string> extends Error {
+  /** @param reason names the row of the command's exit codes */
+  constructor(readonly reason: Reason, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
 /** What a command's `--help` says of its endings. */
 export function formatEndings(endings: Readonly<Record<string, Ending>>): string {
   const rows = Object.values(endings).map(({ code, meaning }) => `  ${String(code).padStart(3)}  ${meaning}`);

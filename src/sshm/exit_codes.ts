@@ -1,4 +1,4 @@
-import { type Ending, ExitCode } from "../platform/exit_codes.ts";
+import { type Ending, EndingError, ExitCode } from "../platform/exit_codes.ts";
 
 /** How `sshm` ends, for scripts. Listed by `--help`. */
 export const exitCodes = {
@@ -36,9 +36,6 @@ export const exitCodes = {
 export type ExitReason = keyof typeof exitCodes;
 
 /** Why a command ends without doing what it was asked for, in a sentence for whoever typed it. */
-export class SshmError extends Error {
+export class SshmError extends EndingError<ExitReason> {
   override readonly name = "SshmError";
-  constructor(readonly reason: ExitReason, message: string, options?: ErrorOptions) {
-    super(message, options);
-  }
 }

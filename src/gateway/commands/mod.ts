@@ -86,7 +86,7 @@ function commandService(
 }
 
 /** Runs a command line: words between white space, no quotes. */
-export async function runCommand(context: CommandContext, line: string): Promise<Output> {
+async function runCommand(context: CommandContext, line: string): Promise<Output> {
   const [name = "help", ...args] = line.split(/\s+/).filter((word) => word !== "");
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   const output = await outcomeOf(context, name, () => command?.run(context, args));

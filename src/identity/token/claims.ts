@@ -5,7 +5,7 @@ import type { Claims } from "./compact.ts";
 import { type IssuerConfig, TokenError } from "./types.ts";
 
 /** How far clocks may be apart, in milliseconds. */
-export const LEEWAY = 60_000;
+const LEEWAY = 60_000;
 
 /** Longest `sub`: OpenID Connect has 255, CI systems put the names of branches in. */
 const MAX_SUBJECT_LENGTH = 1024;

@@ -7,7 +7,7 @@ import { entraIssuerOf, guessKind, isEntraOfAll, requireQualification } from "./
 import { type IssuerConfig, type IssuerKind, issuerKinds } from "./types.ts";
 
 /** How long keys are kept on while their issuer cannot be reached, when nobody says: a day, in milliseconds. */
-export const KEEP_KEYS = 24 * 3_600_000;
+const KEEP_KEYS = 24 * 3_600_000;
 
 /** What Google's tokens have in `iss` is one of two spellings. The first one is the identity's issuer. */
 const SPELLINGS: readonly (readonly string[])[] = [["https://accounts.google.com", "accounts.google.com"]];

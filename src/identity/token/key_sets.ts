@@ -10,13 +10,13 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
 /** How long fetched keys are fresh: as their `Cache-Control` says, within these bounds, so that none asks us to fetch all the time. */
-export const FRESHNESS = { least: 5 * MINUTE, usual: HOUR, most: 24 * HOUR };
+const FRESHNESS = { least: 5 * MINUTE, usual: HOUR, most: 24 * HOUR };
 /** How long a file's keys are: reading one is cheap, and who takes a key out of it expects that to count. */
 export const FILE_FRESHNESS = 5 * SECOND;
 /** Between two refreshes for the sake of keys that are not there: anybody can make up a `kid`. */
-export const UNKNOWN_KEY_PAUSE = { fetched: 30 * SECOND, file: SECOND };
+const UNKNOWN_KEY_PAUSE = { fetched: 30 * SECOND, file: SECOND };
 /** Between attempts to reach an issuer that is out of reach, with old keys to go on with or without. */
-export const OUTAGE_PAUSE = { withKeys: 30 * SECOND, without: 5 * SECOND };
+const OUTAGE_PAUSE = { withKeys: 30 * SECOND, without: 5 * SECOND };
 /** Keys tried for a token that does not name its key. */
 const MAX_CANDIDATES = 10;
 
