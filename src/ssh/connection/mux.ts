@@ -1,5 +1,6 @@
 /** The connection protocol (RFC 4254): many channels and global requests over one transport. */
 import { type Bytes, EMPTY } from "../../bytes/bytes.ts";
+import { printable } from "../../bytes/printable.ts";
 import { Reader } from "../../bytes/reader.ts";
 import type { Clock } from "../../platform/clock.ts";
 import { ChannelOpenError, ChannelOpenReason, DisconnectReason, SshError } from "../error.ts";
@@ -201,7 +202,8 @@ export class MuxConnection implements Connection {
     if (!opening) return;
     opening.window.free();
     const reason = reader.uint32();
-    if (!opening.abandoned) opening.settle(new ChannelOpenError(reason, reader.text()));
+    // Passed on to clients and their terminals: it is the peer's own word.
+    if (!opening.abandoned) opening.settle(new ChannelOpenError(reason, printable(reader.text())));
   }
 
   /** Undefined for an answer that nobody asked for: it is dropped. */

@@ -185,12 +185,13 @@ Deno.test("the end of the connection settles everything on its channels", async 
   await near.closed;
 });
 
-Deno.test("a refused channel says why", async () => {
+Deno.test("a refused channel says why, in words that a terminal may be shown", async () => {
+  const words = ["rule 'none'", "rule\r\n\x1b[2J", "x".repeat(100_000)];
   await using pair = await connectPair({
     server: {
       prepare: (c) =>
         c.onChannel = (incoming) =>
-          incoming.reject(ChannelOpenReason.administrativelyProhibited, "rule 'none'"),
+          incoming.reject(ChannelOpenReason.administrativelyProhibited, words.shift()!),
     },
   });
   await assert.rejects(pair.client.open("direct-tcpip", EMPTY), (error) => {
@@ -199,6 +200,8 @@ Deno.test("a refused channel says why", async () => {
     assert.equal(error.message, "rule 'none'");
     return true;
   });
+  await assert.rejects(pair.client.open("x", EMPTY), { message: "rule\\u{d}\\u{a}\\u{1b}[2J" });
+  await assert.rejects(pair.client.open("x", EMPTY), ({ message }) => message.length < 1000);
   // Nobody takes this type.
   pair.server.onChannel = undefined;
   await assert.rejects(pair.client.open("x", EMPTY), { openReason: ChannelOpenReason.unknownChannelType });
