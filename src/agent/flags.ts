@@ -5,6 +5,7 @@ import { frozen } from "../platform/frozen.ts";
 import { SOFTWARE } from "../ssh/establish.ts";
 import { type Flag, formatHelp, readCommandLine } from "./command_line.ts";
 import type { AgentConfig } from "./config.ts";
+import { contradiction } from "./contradictions.ts";
 import { AgentError, exitCodes } from "./exit_codes.ts";
 import { DEFAULT_EXPOSURES, parseExposure } from "./exposure.ts";
 import { parseGatewayAddress } from "./gateway_address.ts";
@@ -245,32 +246,25 @@ function complete(
   command: readonly string[],
   environment: FlagSources["environment"],
 ): AgentConfig {
-  const gateways = values.gateway ?? [];
-  const { stdio = false, sshdConfig } = values;
-  if (stdio && gateways.length > 0) throw usage("--stdio serves one connection: it goes without --gateway");
-  if (stdio && command.length > 0) throw usage("--stdio takes input and output: it goes without a command");
-  if (gateways.length === 0 && !stdio && sshdConfig === undefined) {
-    throw usage("nothing to do: say --gateway HOST:PORT, --stdio or --sshd-config FILE (--help lists all)");
-  }
+  const { gateway: gateways = [], stdio = false, sshdConfig, join, trustUserCa, authorizedKeys } = values;
   const token = tokenConfig(values, environment);
-  const { join } = values;
-  if (token && join !== undefined) throw usage("--join is for machines that have no token: say one of both");
-  if (values.tokenAudience !== undefined && !token) throw usage("--token-audience needs a source of tokens");
-  if ((token || join !== undefined) && gateways.length === 0) throw usage("tokens need --gateway");
   const principals = values.allowPrincipal ?? [];
-  if (principals.length > 0 && values.trustUserCa === undefined && values.authorizedKeys === undefined) {
-    throw usage("--allow-principal needs --trust-user-ca: whose certificates are meant?");
-  }
-  if (values.trustUserCa !== undefined && principals.length === 0) {
-    throw usage(
-      "--trust-user-ca needs --allow-principal: trusting an authority says who somebody is, not that they may log in",
-    );
-  }
-  if (values.trustUserCa?.includes("gateway") && gateways.length === 0) {
-    throw usage("--trust-user-ca gateway needs --gateway");
-  }
   const forwards = [...values.connect ?? [], ...values.localForward ?? []];
-  if (forwards.length > 0 && gateways.length === 0) throw usage("-L and --connect need --gateway");
+  const wrong = contradiction({
+    stdio,
+    sshdConfig: sshdConfig !== undefined,
+    gateways: gateways.length > 0,
+    command: command.length > 0,
+    token: token !== undefined,
+    tokenAudience: values.tokenAudience !== undefined,
+    join: join !== undefined,
+    principals: principals.length > 0,
+    userCa: trustUserCa !== undefined,
+    gatewayCa: trustUserCa?.includes("gateway") ?? false,
+    authorizedKeys: authorizedKeys !== undefined,
+    forwards: forwards.length > 0,
+  });
+  if (wrong !== undefined) throw usage(wrong);
   const userHome = environment("HOME") ?? "/";
   const state = values.state ??
     `${environment("XDG_STATE_HOME") || `${userHome}/.local/state`}/ssh-mesh`;
@@ -286,11 +280,11 @@ function complete(
     private: values.private ?? false,
     allowDial: values.allowDial ?? [],
     login: {
-      authorizedKeys: values.authorizedKeys,
+      authorizedKeys,
       authorizedLines: ["SSH_AUTHORIZED_KEYS", "SSH_AUTHORIZED_KEY"]
         .flatMap((variable) => (environment(variable) ?? "").split("\n"))
         .filter((line) => line.trim() !== ""),
-      userCas: values.trustUserCa ?? [],
+      userCas: trustUserCa ?? [],
       principals,
       home: environment("SSHM_CFGDIR") || userHome,
     },
