@@ -11,20 +11,25 @@ export interface ClientOptions {
   readonly options?: readonly string[];
 }
 
+/** Nothing is asked, nobody is believed unseen, and no key of the user's is shown. */
+const STRICT = [
+  "GlobalKnownHostsFile=/dev/null",
+  "StrictHostKeyChecking=yes",
+  "UpdateHostKeys=no",
+  "BatchMode=yes",
+  "IdentitiesOnly=yes",
+  "IdentityAgent=none",
+  "ExitOnForwardFailure=yes",
+];
+
 /**
  * `-o` and `-F` arguments that `ssh`, `scp` and `sftp` share. Nothing of the user's is read, nothing is asked, and an
  * unknown host key is refused.
  */
 export function opensshOptions({ identity, knownHosts, options = [] }: ClientOptions): string[] {
   const fixed = [
+    ...STRICT,
     `UserKnownHostsFile=${knownHosts}`,
-    "GlobalKnownHostsFile=/dev/null",
-    "StrictHostKeyChecking=yes",
-    "UpdateHostKeys=no",
-    "BatchMode=yes",
-    "IdentitiesOnly=yes",
-    "IdentityAgent=none",
-    "ExitOnForwardFailure=yes",
     "ConnectTimeout=15",
   ];
   if (identity) fixed.push(`IdentityFile=${identity}`);
@@ -68,14 +73,8 @@ export function jumpConfig(
     ...options,
     `User=${user}`,
     ...(identity ? [`IdentityFile=${identity}`] : []),
+    ...STRICT,
     `UserKnownHostsFile=${knownHosts}`,
-    "GlobalKnownHostsFile=/dev/null",
-    "StrictHostKeyChecking=yes",
-    "UpdateHostKeys=no",
-    "BatchMode=yes",
-    "IdentitiesOnly=yes",
-    "IdentityAgent=none",
-    "ExitOnForwardFailure=yes",
   ];
   return [
     "Host gateway",
