@@ -1,6 +1,7 @@
 /** From flags, environment and file to one frozen configuration. Pure: texts and paths come in. */
 import { parse as parseYaml, type YAMLParseError } from "yaml";
 import type { z } from "zod";
+import type { AddressRange } from "../bytes/ip_range.ts";
 import type { Profile } from "../ca/profiles.ts";
 import type { OwnerLimits } from "../identity/policy/mod.ts";
 import { type IssuerConfig, type IssuerSetting, prepareIssuers } from "../identity/token/mod.ts";
@@ -57,6 +58,8 @@ export interface GatewayConfig {
   readonly drainGrace: number;
   /** Milliseconds. */
   readonly loginGrace: number;
+  /** Whose PROXY headers are believed. */
+  readonly proxyFrom: readonly AddressRange[];
   readonly limits: ConnectionLimits;
   readonly ssh: SshSettings;
 }
@@ -187,6 +190,7 @@ function complete(set: Settings, { defaultState }: ConfigSources): GatewayConfig
     log: set.log ?? "text",
     drainGrace: set.drain_grace ?? 30_000,
     loginGrace: set.login_grace ?? 30_000,
+    proxyFrom: set.proxy_from ?? [],
     limits: {
       maxClients,
       maxClientsPerIdentity: set.max_clients_per_identity ?? Math.ceil(maxClients / 2),

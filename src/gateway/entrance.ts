@@ -9,6 +9,7 @@ import { logger } from "../telemetry/log.ts";
 import type { MeshMetrics } from "../telemetry/metrics.ts";
 import { RecordLimit } from "../telemetry/record_limit.ts";
 import { Admission, type Penalty } from "./admission.ts";
+import { type Arrival, behindProxy } from "./behind_proxy.ts";
 import type { GatewayConfig } from "./config.ts";
 import type { HttpsDoor, Visit } from "./https.ts";
 import { type Place, Places, sourceOf } from "./places.ts";
@@ -20,7 +21,7 @@ const MAX_WEB_PER_SOURCE = 256;
 
 export interface EntranceOptions {
   readonly clock: Clock;
-  readonly config: Pick<GatewayConfig, "limits" | "loginGrace">;
+  readonly config: Pick<GatewayConfig, "limits" | "loginGrace" | "proxyFrom">;
   readonly metrics: MeshMetrics;
   /** Undefined: SSH alone is spoken. */
   readonly https: Pick<HttpsDoor, "serve"> | undefined;
@@ -57,7 +58,23 @@ export class Entrance {
   }
 
   /** Serves one connection: an SSH client until it is authenticated, a web client to its end. Never rejects. */
-  async arrived(connection: PlainDuplex, remote: TcpAddress, served: readonly Protocol[]): Promise<void> {
+  async arrived(incoming: PlainDuplex, from: TcpAddress, served: readonly Protocol[]): Promise<void> {
+    const { clock, config } = this.#options;
+    let arrival: Arrival;
+    try {
+      // Before anything is counted: what a client does is not its balancer's doing.
+      arrival = await behindProxy({ connection: incoming, remote: from }, config.proxyFrom, clock);
+    } catch (error) {
+      this.#log.warn("the PROXY header from {remote} counts for nothing: {reason}", {
+        remote: formatAddress(from),
+        reason: error instanceof Error ? error.message : String(error),
+      });
+      return incoming.close(error);
+    }
+    await this.#admit(arrival, served);
+  }
+
+  async #admit({ connection, remote }: Arrival, served: readonly Protocol[]): Promise<void> {
     const { clock, clients } = this.#options;
     const place = this.#admission.admit(remote.hostname, clients());
     if (typeof place === "string") {

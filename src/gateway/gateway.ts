@@ -42,7 +42,7 @@ import type { Trust } from "./trust.ts";
 
 export interface GatewayOptions {
   readonly config:
-    & Pick<GatewayConfig, "domain" | "limits" | "loginGrace">
+    & Pick<GatewayConfig, "domain" | "limits" | "loginGrace" | "proxyFrom">
     & Partial<Pick<GatewayConfig, "ssh">>;
   readonly crypto: CryptoProvider;
   readonly clock: Clock;

@@ -1,6 +1,7 @@
 /** Connections that come in at the gateway's port, over a network in memory. */
 import assert from "node:assert/strict";
-import { decodeText } from "../../src/bytes/bytes.ts";
+import { decodeText, encodeText } from "../../src/bytes/bytes.ts";
+import { parseAddressRange } from "../../src/bytes/ip_range.ts";
 import { Entrance, type EntranceOptions } from "../../src/gateway/entrance.ts";
 import { SshError, type SshErrorCode } from "../../src/ssh/error.ts";
 import { duplexPair } from "../../src/streams/pair.ts";
@@ -35,6 +36,7 @@ function scene(
     clock,
     config: {
       loginGrace: 10_000,
+      proxyFrom: [parseAddressRange("198.51.100.0/24")],
       limits: {
         maxClients,
         maxClientsPerIdentity: maxClients,
@@ -78,6 +80,29 @@ Deno.test("web clients have places of their own: however many there are, SSH cli
   assert.equal(site.served.length, 5);
   late.near.close();
   await late.ended;
+});
+
+Deno.test("behind a balancer clients are told apart, and one that is held off does not take others with it", async () => {
+  const refused = () => Promise.reject(new SshError("auth", "no"));
+  const seen: string[] = [];
+  const handshake: EntranceOptions["handshake"] = (_, { hostname }) => {
+    seen.push(hostname);
+    return hostname === "192.0.2.7" ? refused() : Promise.resolve();
+  };
+  const site = scene(16, { handshake });
+  const from = async (client: string) => {
+    const first = encodeText(`PROXY TCP4 ${client} 198.51.100.2 1 22\r\nSSH-2.0-test\r\n`);
+    const { near, ended } = await site.arrive("198.51.100.1", first);
+    near.close();
+    await ended;
+  };
+  for (let tries = 0; tries < 30; tries++) await from("192.0.2.7");
+  assert.ok(seen.length < 30, "held off");
+  await from("192.0.2.8");
+  assert.equal(seen.at(-1), "192.0.2.8");
+  // From elsewhere a header is no header.
+  await site.arrive("203.0.113.1", encodeText("PROXY TCP4 192.0.2.9 198.51.100.2 1 22\r\nSSH-2.0-test\r\n"));
+  assert.equal(seen.at(-1), "203.0.113.1");
 });
 
 Deno.test("one address has a share of the places of web clients", async () => {

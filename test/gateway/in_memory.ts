@@ -166,6 +166,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     config: {
       domain,
       loginGrace: options.loginGrace ?? 10_000,
+      proxyFrom: [],
       limits: {
         maxClients: 100,
         maxClientsPerIdentity: options.maxClientsPerIdentity ?? 100,
