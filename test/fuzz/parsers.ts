@@ -2,6 +2,7 @@
 import { type Bytes, decodeText, EMPTY, encodeText } from "../../src/bytes/bytes.ts";
 import { MalformedError, Reader } from "../../src/bytes/reader.ts";
 import { Writer } from "../../src/bytes/writer.ts";
+import { decodeHex } from "../../src/bytes/encoding.ts";
 import { SshdConfigError } from "../../src/agent/sshd_config/error.ts";
 import { evaluate } from "../../src/agent/sshd_config/evaluate.ts";
 import { parseSshdConfig } from "../../src/agent/sshd_config/parse.ts";
@@ -9,6 +10,8 @@ import { parseCertificate, signCertificate } from "../../src/cert/certificate.ts
 import { certificateRestrictions, sourceAddress } from "../../src/cert/options.ts";
 import { parseKrl, writeKrl } from "../../src/cert/krl.ts";
 import { parseRevokedKeys } from "../../src/cert/revocation.ts";
+import { ProxyHeaderError, readProxyHeader } from "../../src/edge/proxy_protocol.ts";
+import { sniff } from "../../src/edge/sniff.ts";
 import { parsePolicy, PolicyError } from "../../src/identity/policy/parse.ts";
 import { parseDialRange, parseDuration, parsePortRange } from "../../src/identity/ranges.ts";
 import { parseAuthorizedKeys } from "../../src/keys/authorized_keys.ts";
@@ -113,6 +116,9 @@ Ciphers ^aes128-gcm@openssh.com
 RekeyLimit 1G 1h
 MaxStartups 10:30:100
 PermitOpen localhost:22 [::1]:*
+PerSourceNetBlockSize 24:56
+PubkeyAuthOptions touch-required
+PermitUserEnvironment LANG,!LC_X
 AcceptEnv LANG LC_*
 Subsystem sftp internal-sftp
 Match User ann,!bob Address 10.0.0.0/8
@@ -357,6 +363,21 @@ export const parserTargets: readonly ParserTarget[] = [
     seeds: text("8h", "30m10s"),
     parse: (i) => parseDuration(decodeText(i)),
     errors: [TypeError],
+  },
+  {
+    name: "PROXY header",
+    seeds: [
+      ...text("PROXY TCP4 192.0.2.7 203.0.113.5 12345 22\r\n", "PROXY UNKNOWN\r\n"),
+      decodeHex("0d0a0d0a000d0a515549540a2111000cc0000207cb00710530390016"),
+    ],
+    parse: readProxyHeader,
+    errors: [ProxyHeaderError],
+  },
+  {
+    name: "first bytes",
+    seeds: [...text("SSH-2.0-x"), decodeHex("1603010200010001fc")],
+    parse: sniff,
+    errors: [],
   },
   {
     name: "printable",
