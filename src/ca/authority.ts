@@ -1,16 +1,10 @@
 /** The authority of this process: roots in the state folder or in files, books and revocations in the store. */
-import { equal, randomBytes } from "../bytes/bytes.ts";
-import { encodeHex } from "../bytes/encoding.ts";
-import { type CertificateFields, parseCertificate, signCertificate } from "../cert/certificate.ts";
-import type { CredentialLimits, Identity, IdentityKind } from "../identity/principal.ts";
+import type { Identity } from "../identity/principal.ts";
 import { formatPublicKey } from "../keys/public_key.ts";
-import type { PublicKey, Signer } from "../keys/types.ts";
 import { afterLong } from "../platform/clock.ts";
 import { StateError } from "../platform/state.ts";
-import { X509Error } from "../x509/error.ts";
-import { readCertificateRequest } from "../x509/request.ts";
-import { randomX509Serial } from "../x509/serial.ts";
-import { type Bearer, identityHash, Issued, randomSerial } from "./issued.ts";
+import { Issued } from "./issued.ts";
+import { Issuing } from "./issuing.ts";
 import {
   type AuthorityParts,
   DEFAULT_OVERLAP,
@@ -18,13 +12,10 @@ import {
   type LocalAuthority,
   type RootKind,
 } from "./local.ts";
-import { hostPrincipals } from "./principals.ts";
-import { chooseProfile, type ChosenProfile, longestLifetime, narrowed } from "./profiles.ts";
+import { longestLifetime } from "./profiles.ts";
 import { startForgetting } from "./retention.ts";
 import { normalizeReason, normalizeRevocation, Revocations } from "./revocations.ts";
-import { sshKeyOfSpki } from "./root_files.ts";
 import { openRoots, type Roots } from "./roots.ts";
-import { hostFields, lifetimeFor, type SshIssue, userFields } from "./ssh.ts";
 import {
   type Authorities,
   CaError,
@@ -37,18 +28,8 @@ import {
   type UserCertificateRequest,
   type X509CertificateRequest,
 } from "./types.ts";
-import { issueX509 } from "./x509.ts";
 
-type Request = UserCertificateRequest | HostCertificateRequest | X509CertificateRequest;
 type By = { readonly name: string; readonly remote: string };
-
-/** Whose credential gets no certificate, and why. X.509 gets one for SSH: that is how it logs in there. */
-const NO_CERTIFICATE: Readonly<Partial<Record<IdentityKind, string>>> = {
-  "ssh-cert": "a certificate gets no certificate: ask with a key or a token",
-  "join": "a join token enrols a key, and gets no certificate itself",
-  "anonymous": "nobody in particular gets no certificate: sign in",
-};
-const NO_X509 = "a certificate gets no certificate of its kind: ask with a key or a token";
 
 /**
  * Opens the authority, making the roots that are missing.
@@ -69,6 +50,7 @@ class Authority implements LocalAuthority {
   readonly #roots: Roots;
   readonly #issued: Issued;
   readonly #revocations: Revocations;
+  readonly #issuing: Issuing;
   readonly #listeners = new Set<() => void>();
   readonly #stopWatching: () => void;
   readonly #stopForgetting: () => void;
@@ -79,6 +61,7 @@ class Authority implements LocalAuthority {
     this.#roots = roots;
     this.#issued = new Issued(parts.store);
     this.#revocations = new Revocations(parts.store, this.#issued);
+    this.#issuing = new Issuing(parts, roots, this.#issued, this.#revocations);
     this.#stopWatching = this.#revocations.watch(() => this.#tell());
     this.#stopForgetting = startForgetting({
       issued: this.#issued,
@@ -98,61 +81,16 @@ class Authority implements LocalAuthority {
     return this.#roots.at(this.#now()).authorities;
   }
 
-  async issueUser(request: UserCertificateRequest): Promise<IssuedSshCertificate> {
-    return await this.#recorded("user", request, async (profile, parent) => {
-      const { user: signer } = this.#roots.at(this.#now());
-      return await this.#issueSsh("user", request, { profile, parent, signer }, (issue) => userFields(issue));
-    });
+  issueUser(request: UserCertificateRequest): Promise<IssuedSshCertificate> {
+    return this.#issuing.issueUser(request);
   }
 
-  async issueHost(request: HostCertificateRequest): Promise<IssuedSshCertificate> {
-    return await this.#recorded("host", request, async (profile, parent) => {
-      const { host: signer } = this.#roots.at(this.#now());
-      const { names, gateway = false } = request;
-      const own = { domain: this.#parts.config.domain, gateway };
-      const by = { profile, parent, signer };
-      return await this.#issueSsh("host", request, by, (issue) => hostFields(issue, names, own));
-    });
+  issueHost(request: HostCertificateRequest): Promise<IssuedSshCertificate> {
+    return this.#issuing.issueHost(request);
   }
 
-  async issueX509(request: X509CertificateRequest): Promise<IssuedX509Certificate> {
-    return await this.#recorded("x509", request, async (profile) => {
-      const { csr, identity, names, gateway = false } = request;
-      const { config } = this.#parts;
-      if (identity.kind === "x509") throw new CaError("refused", NO_X509);
-      requireUnrestricted(identity.restrictions);
-      if (names.length > 0 && !gateway) hostPrincipals(names, { domain: config.domain, gateway });
-      const now = this.#now();
-      const lifetime = lifetimeFor({ identity, profile, now, lifetime: request.lifetime }, profile.lifetime);
-      const fingerprint = await fingerprintOfRequest(csr);
-      const bearer = { identity: await identityHash(identity), fingerprint };
-      await this.#requireUnrevoked(bearer);
-      const { serial, record } = await this.#issued.keep("x509", bearer, randomX509Serial, (serial) => ({
-        ...holderOf(identity),
-        kind: "x509",
-        serial,
-        keyId: "",
-        principals: names,
-        fingerprint,
-        profile: profile.name,
-        issuedAt: now,
-        expiresAt: now + lifetime,
-      }));
-      const issued = await issueX509({
-        root: this.#roots.at(now).x509,
-        key: { csr },
-        identity,
-        names,
-        gateway,
-        trustDomains: [config.trustDomain, ...config.trustDomains ?? []],
-        lifetime,
-        now,
-        serial,
-      });
-      await this.#requireStanding(identity, bearer);
-      this.#recordIssued({ ...record, expiresAt: issued.expiresAt }, profile, request);
-      return issued;
-    });
+  issueX509(request: X509CertificateRequest): Promise<IssuedX509Certificate> {
+    return this.#issuing.issueX509(request);
   }
 
   async revoked(): Promise<Revoked> {
@@ -243,116 +181,6 @@ class Authority implements LocalAuthority {
     });
   }
 
-  /** Runs `issue`; leaves one record when nothing comes of it. */
-  async #recorded<T>(
-    kind: RootKind,
-    request: Request,
-    issue: (profile: ChosenProfile, parent?: IssuedRecord) => Promise<T>,
-  ): Promise<T> {
-    const { identity, remote } = request;
-    try {
-      const refusal = NO_CERTIFICATE[identity.kind];
-      if (refusal) throw new CaError("refused", refusal);
-      const { profiles } = this.#parts.config;
-      const parent = await this.#parentOf(identity);
-      const above = parent && profiles.find(({ name }) => name === parent.profile);
-      return await issue(narrowed(chooseProfile(profiles, identity), above), parent);
-    } catch (error) {
-      if (error instanceof CaError) {
-        const { code, message: reason } = error;
-        this.#parts.record("cert.refused", { kind, code, reason }, { identity, remote });
-      }
-      throw error;
-    }
-  }
-
-  /** The record of the X.509 certificate that somebody comes with, where it is one of ours. */
-  async #parentOf(
-    { kind, credential: { serial, fingerprint } }: Identity,
-  ): Promise<IssuedRecord | undefined> {
-    if (kind !== "x509" || serial === undefined) return undefined;
-    const record = await this.#issued.x509(serial.toLowerCase());
-    // Another root may have given the same serial number, though never for this key.
-    return record?.fingerprint === fingerprint ? record : undefined;
-  }
-
-  async #issueSsh(
-    kind: "user" | "host",
-    request: UserCertificateRequest | HostCertificateRequest,
-    { profile, parent, signer }: {
-      readonly profile: ChosenProfile;
-      readonly parent?: IssuedRecord;
-      readonly signer: Signer;
-    },
-    describe: (issue: SshIssue) => CertificateFields,
-  ): Promise<IssuedSshCertificate> {
-    const { identity, publicKey, lifetime } = request;
-    const now = this.#now();
-    const fingerprint = await publicKey.fingerprint();
-    const bearer: Bearer = {
-      identity: await identityHash(identity),
-      fingerprint,
-      ...(parent && {
-        parent: {
-          identity: await identityHash(parent),
-          fingerprint: parent.fingerprint,
-          serial: parent.serial,
-        },
-      }),
-    };
-    await this.#requireUnrevoked(bearer);
-    if (this.#isOwn(publicKey)) {
-      throw new CaError("refused", "this is a key of the authority, and certified by nobody");
-    }
-    const requestId = encodeHex(randomBytes(8));
-    // Everything but the serial number: what is refused needs none.
-    const fields = describe({ identity, publicKey, profile, now, lifetime, requestId, serial: 1n });
-    const { serial, record } = await this.#issued.keep("ssh", bearer, randomSerial, (serial) => ({
-      ...holderOf(identity),
-      kind,
-      serial: serial.toString(),
-      keyId: fields.keyId,
-      principals: fields.principals,
-      fingerprint,
-      profile: profile.name,
-      ...(bearer.parent && { parent: bearer.parent }),
-      issuedAt: now,
-      expiresAt: Number(fields.validBefore) * 1000,
-    }));
-    const blob = await signCertificate({ ...fields, serial }, signer);
-    await this.#requireStanding(identity, bearer);
-    this.#recordIssued(record, profile, request);
-    return { certificate: parseCertificate(blob), line: formatPublicKey(blob, identity.name) };
-  }
-
-  #recordIssued(record: IssuedRecord, profile: ChosenProfile, { identity, remote }: Request): void {
-    const { kind, serial, principals, expiresAt, keyId, fingerprint } = record;
-    const expires = new Date(expiresAt).toISOString();
-    const details = { kind, serial, principals, expires, profile: profile.name, fingerprint };
-    this.#parts.record("cert.issued", { ...details, ...(keyId && { keyId }) }, { identity, remote });
-  }
-
-  async #requireUnrevoked(bearer: Bearer): Promise<void> {
-    const fault = await this.#revocations.faultOf(bearer);
-    if (fault) throw new CaError("refused", `${fault}: it gets no certificate`);
-  }
-
-  /**
-   * Asked when the certificate is on record: whoever revokes looks through the records after he has revoked. So one of
-   * the two sees the other, and nothing that is revoked meanwhile leaves.
-   */
-  async #requireStanding(identity: Identity, bearer: Bearer): Promise<void> {
-    await this.#requireUnrevoked(bearer);
-    if (await this.#parts.stands?.(identity) === false) {
-      throw new CaError("refused", "the credential that it was asked with has been taken back");
-    }
-  }
-
-  #isOwn({ blob }: PublicKey): boolean {
-    const { user, host } = this.#roots.at(this.#now()).authorities;
-    return [...user, ...host].some((root) => equal(root.blob, blob));
-  }
-
   /** Revoked, a key that signs would take every certificate along, and go on to sign. @param key as a revocation has it */
   async #refuseSigningKey(key: string): Promise<void> {
     const { user, host } = this.#roots.at(this.#now());
@@ -360,28 +188,5 @@ class Authority implements LocalAuthority {
       if (key !== formatPublicKey(publicKey) && key !== await publicKey.fingerprint()) continue;
       throw new CaError("refused", "this key is a root that signs certificates: rotate it first");
     }
-  }
-}
-
-function holderOf({ issuer, subject, name }: Identity): Pick<IssuedRecord, "issuer" | "subject" | "name"> {
-  return { issuer, subject, name };
-}
-
-/** What restricts a credential cannot be said in X.509, and must not be lost. @throws {CaError} `refused` */
-function requireUnrestricted({ sourceAddresses, forceCommand, portForwarding }: CredentialLimits): void {
-  if (sourceAddresses === undefined && forceCommand === undefined && portForwarding !== false) return;
-  throw new CaError("refused", "the credential is restricted in a way that no X.509 certificate can carry");
-}
-
-/** Of the key that a request is for: as SSH has it, where SSH has such keys. @throws {CaError} `invalid` */
-async function fingerprintOfRequest(csr: X509CertificateRequest["csr"]): Promise<string> {
-  try {
-    const { publicKey: { rawData } } = await readCertificateRequest(csr);
-    const key = await sshKeyOfSpki(rawData);
-    return await key?.fingerprint() ??
-      encodeHex(new Uint8Array(await crypto.subtle.digest("SHA-256", rawData)));
-  } catch (cause) {
-    if (cause instanceof X509Error) throw new CaError("invalid", cause.message, { cause });
-    throw cause;
   }
 }
