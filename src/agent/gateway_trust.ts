@@ -92,9 +92,9 @@ export class GatewayTrust {
     const { fingerprints, knownHosts } = this.#anchors;
     const verdict = knownHosts && (await this.#judge(knownHosts.hosts, gateway, shown)).verdict;
     const files = knownHosts?.paths.join(", ");
-    if (verdict === "revoked") throw changed(where, fingerprint, `in ${files}`, verdict);
+    if (verdict === "revoked") throw changed(gateway, fingerprint, files!, verdict);
     if (fingerprints.includes(fingerprint) || verdict === "known") return;
-    if (verdict === "changed") throw changed(where, fingerprint, `in ${files}`, verdict);
+    if (verdict === "changed") throw changed(gateway, fingerprint, files!, verdict);
     if (fingerprints.length > 0) {
       throw new AgentError(
         "hostKey",
@@ -166,7 +166,7 @@ export class GatewayTrust {
       return true;
     }
     if (verdict === "unknown" || verdict === "authority") return false;
-    throw changed(formatGateway(gateway), fingerprint, `in ${this.#state.path}/${JOINED}`, verdict);
+    throw changed(gateway, fingerprint, `${this.#state.path}/${JOINED}`, verdict);
   }
 
   /** The key itself is named, or the authority whose certificate says that this is the gateway. */
@@ -209,7 +209,7 @@ export class GatewayTrust {
     const where = formatGateway(gateway);
     const { verdict } = await lookUpHost(parseKnownHosts(text), hostname, port, { key: shown.key });
     if (verdict === "known") return;
-    if (verdict !== "unknown") throw changed(where, fingerprint, `in ${this.#state.path}/${PINS}`, verdict);
+    if (verdict !== "unknown") throw changed(gateway, fingerprint, `${this.#state.path}/${PINS}`, verdict);
     const next = await changeHostKeys(text, hostname, port, { add: [shown.key], remove: [] });
     await this.#state.write(PINS, encodeText(next));
     this.#log({ event: "pinned", gateway: where, fingerprint });
@@ -252,15 +252,18 @@ async function knownIn(hosts: KnownHosts, { hostname, port }: GatewayAddress): P
   return known;
 }
 
+/** @param files paths between commas */
 function changed(
-  where: string,
+  gateway: GatewayAddress,
   fingerprint: string,
-  file: string,
+  files: string,
   verdict: HostVerdict["verdict"],
 ): AgentError {
+  const name = hostName(gateway.hostname, gateway.port);
+  const removal = files.includes(",") ? "" : ` (ssh-keygen -R '${name}' -f ${files})`;
   const what = verdict === "revoked"
-    ? `shows the host key ${fingerprint}, which is revoked ${file}`
-    : `shows another host key (${fingerprint}) than the one ${file}: somebody may be in between, or the gateway ` +
-      "was made anew; if you know that it was, take its line out there";
-  return new AgentError("hostKey", `${where} ${what}`);
+    ? `shows the host key ${fingerprint}, which is revoked in ${files}`
+    : `shows another host key (${fingerprint}) than the one in ${files}: somebody may be in between, or the gateway ` +
+      `was made anew; if you know that it was, take its line out there${removal}`;
+  return new AgentError("hostKey", `${formatGateway(gateway)} ${what}`);
 }

@@ -95,7 +95,7 @@ async function accept(url: string, answer: Response): Promise<Response> {
   const { kind, detail } = await readProblem(answer);
   if (kind === "certificate-refused") throw new CaError("refused", detail);
   if (kind === "malformed-request" || kind === "too-large") throw new CaError("invalid", detail);
-  throw new CaError("unavailable", `the authority at ${url} does not answer this gateway: ${detail}`);
+  throw new CaError("unavailable", `the authority at ${url} does not accept this gateway: ${detail}`);
 }
 
 async function readProblem(answer: Response): Promise<{ readonly kind?: string; readonly detail: string }> {

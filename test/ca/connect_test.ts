@@ -137,7 +137,7 @@ Deno.test("a token works once, for its own name, and is gone with all that came 
     try {
       await connected.authority.issueUser({ identity: identity(), publicKey: key, remote: "x" });
     } catch (error) {
-      assert.match((error as Error).message, /does not answer this gateway/);
+      assert.match((error as Error).message, /does not accept this gateway/);
       return true;
     }
   });

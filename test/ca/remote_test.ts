@@ -195,7 +195,7 @@ Deno.test("a gateway without the right 'assert' is told that it is the gateway w
   const nobody = scene({ clientIdentity: () => ({ ...gateway, name: "gw2.mesh.example" }) });
   Object.assign(api, { send: nobody.send });
   const asked = remote.issueUser({ identity: identity(), publicKey: key.publicKey, remote: "x" });
-  await assert.rejects(asked, { code: "unavailable", message: /does not answer this gateway: .*'assert'/ });
+  await assert.rejects(asked, { code: "unavailable", message: /does not accept this gateway: .*'assert'/ });
 });
 
 Deno.test("a request that does not get through is sent again, three times at most", async () => {
