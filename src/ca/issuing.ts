@@ -10,6 +10,7 @@ import { readCertificateRequest } from "../x509/request.ts";
 import { randomX509Serial } from "../x509/serial.ts";
 import { type Bearer, identityHash, type Issued, randomSerial } from "./issued.ts";
 import type { AuthorityParts, IssuedRecord, RootKind } from "./local.ts";
+import { Pace } from "./pace.ts";
 import { hostPrincipals } from "./principals.ts";
 import { chooseProfile, type ChosenProfile, narrowed } from "./profiles.ts";
 import type { Revocations } from "./revocations.ts";
@@ -43,12 +44,14 @@ export class Issuing {
   readonly #roots: Roots;
   readonly #issued: Issued;
   readonly #revocations: Revocations;
+  readonly #pace: Pace;
 
   constructor(parts: IssuingParts, roots: Roots, issued: Issued, revocations: Revocations) {
     this.#parts = parts;
     this.#roots = roots;
     this.#issued = issued;
     this.#revocations = revocations;
+    this.#pace = new Pace(parts.clock);
   }
 
   async issueUser(request: UserCertificateRequest): Promise<IssuedSshCertificate> {
@@ -82,6 +85,13 @@ export class Issuing {
     try {
       const refusal = NO_CERTIFICATE[identity.kind];
       if (refusal) throw new CaError("refused", refusal);
+      // Owners may anything here; whoever else is let in may ask for certificates without end.
+      if (!identity.owner && !this.#pace.take(await identityHash(identity))) {
+        throw new CaError(
+          "unavailable",
+          "this identity has got very many certificates just now: ask again later",
+        );
+      }
       const { profiles } = this.#parts.config;
       const parent = await this.#parentOf(identity);
       const above = parent && profiles.find(({ name }) => name === parent.profile);
