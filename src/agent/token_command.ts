@@ -83,8 +83,8 @@ async function finish(child: Child): Promise<Outcome> {
     return out;
   };
   const [out, said] = await Promise.all([token(), readUpTo(child.stderr, MAX_SAID)]);
-  if (out.length > MAX_TOKEN_LENGTH) return { out, said };
   const status = await child.status;
+  if (out.length > MAX_TOKEN_LENGTH) return { out, said };
   if ("signal" in status) return { out, said, failure: `was ended by SIG${status.signal}` };
   return { out, said, ...(status.code !== 0 && { failure: `failed with exit code ${status.code}` }) };
 }
