@@ -95,9 +95,9 @@ export class Audit {
   }
 
   /**
-   * Writes one event. Peers' text in `details` is made printable, and what looks like a secret left out. Refusals are told
-   * to the log as well, and which workloads come and go: whoever wonders why something does not work looks there first. Of refusals, and of what took no right,
-   * so many are written and the others counted: see {@link RecordLimit}.
+   * Writes one event. Peers' text in `details` is made printable, and what looks like a secret left out. The log is told of
+   * refusals too, and of workloads that come and go: whoever wonders why something does not work looks there first. Of
+   * refusals, and of what took no right, so many are written and the others counted: see {@link RecordLimit}.
    */
   record<Name extends AuditEventName>(
     name: Name,

@@ -19,7 +19,8 @@ export interface TokenSources extends KeySources {
 }
 
 /**
- * A verifier of tokens of `issuers`. Nothing is fetched until a token, or who calls `getKeys`, asks for it; keys are kept for the verifier's life.
+ * A verifier of tokens of `issuers`. Nothing is fetched until a token, or who calls `getKeys`, asks for it; keys are kept
+ * for the verifier's life.
  *
  * The order is: form, issuer (exactly), algorithm, key, signature, and only then what the claims say.
  */

@@ -15,10 +15,17 @@ import {
 } from "../wire/channel_messages.ts";
 import { Msg } from "../wire/numbers.ts";
 import { type ChannelHost, MuxChannel } from "./channel.ts";
-import { INITIAL_WINDOW, MAX_CHANNELS, MAX_PACKET, MAX_PENDING_REQUESTS, MIN_WINDOW } from "./limits.ts";
-import { MAX_UINT32, WINDOW_BUDGET } from "./limits.ts";
-import { RoundTrip } from "./round_trip.ts";
+import {
+  INITIAL_WINDOW,
+  MAX_CHANNELS,
+  MAX_PACKET,
+  MAX_PENDING_REQUESTS,
+  MAX_UINT32,
+  MIN_WINDOW,
+  WINDOW_BUDGET,
+} from "./limits.ts";
 import { PendingBytes } from "./pending_bytes.ts";
+import { RoundTrip } from "./round_trip.ts";
 import type { Channel, Connection, GlobalRequestHandler, IncomingChannel } from "./types.ts";
 import { ReceiveWindow, WindowBudget } from "./window.ts";
 
